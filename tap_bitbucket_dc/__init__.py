@@ -1,0 +1,1 @@
+"""A Singer tap for Bitbucket Data Center that loses no commit."""

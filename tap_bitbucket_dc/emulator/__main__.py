@@ -1,0 +1,44 @@
+"""Answer as a Bitbucket Data Center until stopped; the first line printed is the URL."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+
+from tap_bitbucket_dc.emulator import Bitbucket, SameIdError
+
+
+def main() -> None:
+    """Run the emulator over a directory of git repositories."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tap_bitbucket_dc.emulator", description=__doc__
+    )
+    parser.add_argument("root", help="directory with PROJECT/repository in it")
+    parser.add_argument("--port", type=int, default=0, help="default: any free one")
+    parser.add_argument("--context-path", default="/bitbucket")
+    parser.add_argument("--version", default="9.4.0", help="whose manners to take on")
+    parser.add_argument("--token", default="token", help="HTTP access token of the user admin")
+    parser.add_argument("--seconds", type=float, default=3600, help="stop after so long")
+    options = parser.parse_args()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    bitbucket = Bitbucket(
+        options.root,
+        context_path=options.context_path,
+        version=options.version,
+        port=options.port,
+        tokens={options.token: "admin"},
+    )
+    try:
+        with bitbucket:
+            print(bitbucket.url, flush=True)  # noqa: T201 - what a caller reads
+            stop.wait(options.seconds)
+    except (OSError, SameIdError) as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""How it is answered: HTTP/1.1 on connections of 127.0.0.1, each with a thread of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import struct
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+from tap_bitbucket_dc.emulator.application import answer
+from tap_bitbucket_dc.emulator.exchange import Answer, Request
+
+if TYPE_CHECKING:
+    from tap_bitbucket_dc.emulator.faults import Fault
+    from tap_bitbucket_dc.emulator.server import Bitbucket
+
+HOST = "127.0.0.1"
+POLL = 0.02  # seconds until the accepting thread sees that it is to stop
+STOP = 5.0  # seconds that a connection's thread has to end
+
+
+class Server(ThreadingHTTPServer):
+    """Accepts connections, each with a thread of its own, and ends them all."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, bitbucket: Bitbucket) -> None:
+        self.bitbucket = bitbucket
+        self._connections: dict[threading.Thread, socket.socket] = {}
+        self._accepting = threading.Thread(target=self.serve_forever, args=[POLL], daemon=True)
+        super().__init__((HOST, bitbucket.port), Handler)
+        if bitbucket.ssl_context:  # the handshake waits for a client: not in the accepting thread
+            self.socket = bitbucket.ssl_context.wrap_socket(
+                self.socket, server_side=True, do_handshake_on_connect=False
+            )
+
+    def start(self) -> None:
+        """Accept connections from now on."""
+        self._accepting.start()
+
+    def stop(self) -> None:
+        """Accept no more, end those there are, and wait for their threads."""
+        self.shutdown()
+        self._accepting.join()
+        self.server_close()
+        for thread, connection in list(self._connections.items()):
+            with contextlib.suppress(OSError):  # the client was quicker
+                connection.shutdown(socket.SHUT_RDWR)
+            thread.join(STOP)
+
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as in the library
+        """Give a connection a thread; unlike the library, keep hold of both."""
+        arguments = (request, client_address)
+        thread = threading.Thread(target=self.process_request_thread, args=arguments, daemon=True)
+        self._connections[thread] = request
+        thread.start()
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as in the library
+        """Serve a connection until it ends."""
+        super().process_request_thread(request, client_address)
+        del self._connections[threading.current_thread()]
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as in the library
+        """Print a traceback, but not because a client went away or mistrusts the certificate."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Reads requests from one connection and writes their answers."""
+
+    server: Server
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = 64 * 1024
+
+    def do_GET(self) -> None:
+        """Note a request and answer it, whatever its method."""
+        bitbucket = self.server.bitbucket
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        request = Request(self.command, self.path, headers, time.monotonic())
+        self.rfile.read(int(headers.get("content-length", 0)))  # else the next request begins there
+        try:
+            bitbucket.arrived(request)
+            self._respond(request, bitbucket.fault(request))
+        finally:
+            bitbucket.answered(request, None)
+
+    do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_GET  # noqa: N815 - as in the library
+
+    def _respond(self, request: Request, fault: Fault | None) -> None:
+        kind = fault.kind if fault else None
+        seconds = fault.seconds if fault else None
+        if kind == "reset":
+            self._reset()
+        elif kind == "hang":
+            self.server.bitbucket.stopping.wait(seconds)
+            self.close_connection = True
+        elif fault and kind in {"answer", "redirect"}:
+            self._send(request, fault.answer())
+        else:
+            if kind == "delay":
+                self.server.bitbucket.stopping.wait(seconds)
+            true = answer(self.server.bitbucket, request)
+            if fault and fault.replace and true.body:
+                lie = fault.replace(json.loads(true.body))
+                true.body = lie if isinstance(lie, bytes) else json.dumps(lie).encode()
+            cut = len(true.body) // 2 if kind == "cut" else None
+            self._send(request, true, cut=cut, drip=seconds if kind == "drip" else None)
+
+    def _send(
+        self, request: Request, answer: Answer, *, cut: int | None = None, drip: float | None = None
+    ) -> None:
+        """Write an answer: ``cut`` off after so many bytes, one byte every ``drip`` seconds."""
+        self.send_response_only(answer.status)
+        self.send_header("Date", self.date_time_string())
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        if answer.status != 204:  # noqa: PLR2004 - No Content
+            self.send_header("Content-Length", str(len(answer.body)))
+        if drip is not None:
+            self.end_headers()
+            self._drip(answer.body[:-1], drip)
+            self.server.bitbucket.answered(request, answer.status)
+            self.wfile.write(answer.body[-1:])
+            return
+        self.server.bitbucket.answered(request, answer.status)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(answer.body[:cut])
+        self.close_connection |= cut is not None
+
+    def _drip(self, body: bytes, seconds: float) -> None:
+        for i in range(len(body)):
+            self.wfile.write(body[i : i + 1])
+            self.wfile.flush()
+            if self.server.bitbucket.stopping.wait(seconds):
+                break
+
+    def _reset(self) -> None:
+        """Make the client see ``Connection reset by peer``, not an orderly end."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        os.close(self.connection.detach())
+        self.close_connection = True
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing: there is ``requests``."""

@@ -1,0 +1,99 @@
+"""Pages of a listing.
+
+::
+
+    {"size": 2, "limit": 2, "isLastPage": false, "values": […], "start": 0, "nextPageStart": 3}
+
+Rows that the caller may not see are not in ``values``, but they count: above, the third of four
+rows is one of them. So nextPageStart is not always start + size.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tap_bitbucket_dc.emulator import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from tap_bitbucket_dc.emulator.exchange import Json
+
+DEFAULT_LIMIT = 25
+
+
+@dataclass(frozen=True)
+class Paging:
+    """How one request wants its page, and how the server counts.
+
+    Attributes:
+        query: Of the request: ``start`` and ``limit``.
+        caps: The highest limit for each kind of rows; a higher one is lowered in silence.
+        stride: How many numbers are skipped from one row to the next, and before the second.
+        streamed_null: Whether nextPageStart is null at the end of a streamed listing.
+        null: The same of a listing that is not streamed.
+    """
+
+    query: Mapping[str, str]
+    caps: Mapping[str, int]
+    stride: int
+    streamed_null: bool
+    null: bool
+
+    def page(
+        self, kind: str, shown: Sequence[int], values: Callable[[Sequence[int]], list[Json]]
+    ) -> Json:
+        """Return a page.
+
+        Args:
+            kind: Of the rows: a key of ``caps``.
+            shown: Which rows the caller sees, in ascending order.
+            values: Returns the JSON of some of them.
+        """
+        start, limit, rows, following = self._cut(kind, shown)
+        body: Json = {
+            "size": len(rows),
+            "limit": limit,
+            "isLastPage": following is None,
+            "values": values(rows),
+            "start": start,
+        }
+        return body if following is None and not self.null else {**body, "nextPageStart": following}
+
+    def streamed(
+        self, kind: str, shown: Sequence[int], values: Callable[[Sequence[int]], list[Json]]
+    ) -> Json:
+        """Return a page as Bitbucket sends it while git is still at work: values come first."""
+        start, limit, rows, following = self._cut(kind, shown)
+        body: Json = {
+            "values": values(rows),
+            "size": len(rows),
+            "isLastPage": following is None,
+            "start": start,
+            "limit": limit,
+        }
+        if following is None and not self.streamed_null:
+            return body
+        return {**body, "nextPageStart": following}
+
+    def _cut(self, kind: str, shown: Sequence[int]) -> tuple[int, int, Sequence[int], int | None]:
+        start = self._number("start", 0, least=0)
+        limit = min(self._number("limit", DEFAULT_LIMIT, least=1), self.caps[kind])
+        first = bisect_left(shown, self._row(start))
+        following = [self._position(row) for row in shown[first + limit : first + limit + 1]]
+        return start, limit, shown[first : first + limit], following[0] if following else None
+
+    def _number(self, name: str, default: int, *, least: int) -> int:
+        value = self.query.get(name, str(default))
+        if not value.isdecimal() or int(value) < least:
+            raise errors.invalid(name, value)
+        return int(value)
+
+    def _position(self, row: int) -> int:
+        """Return the number that stands for a row, as in ``start`` and ``nextPageStart``."""
+        return row + self.stride * (row + 1) if row else 0
+
+    def _row(self, position: int) -> int:
+        return max(0, -(-(position - self.stride) // (self.stride + 1)))

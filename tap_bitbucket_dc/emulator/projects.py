@@ -1,0 +1,236 @@
+"""What is true beyond git: the projects and repositories that a directory holds.
+
+::
+
+    ROOT/users.json                [{"id": 7, "name": "ada", "slug": "ada", …}]     all optional
+    ROOT/PAY/project.json          {"id": 3, "name": "Payments", "description": …, "public": true}
+    ROOT/PAY/ledger.git/           a repository, bare or not; its slug is ledger
+    ROOT/PAY/ledger.git/config     [bitbucket] id = 12, name, description, public, archived,
+                                   state, origin = KEY/slug
+    ROOT/~ada/notes/               a personal repository of the user with the slug ada
+
+Without an id it is made of the path. Everything is looked up anew whenever it is asked for: what
+appears, vanishes or is renamed meanwhile shows in the next answer. Only the content of a file that
+did not change is remembered.
+
+Knows nothing of permissions or HTTP.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tap_bitbucket_dc.emulator.git import Git, Recent, run
+from tap_bitbucket_dc.emulator.login import User
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_T = TypeVar("_T")
+
+_NAME = re.compile(r"~?\w[\w.+-]*")
+_REMEMBERED = 256 * 1024 * 1024  # bytes of git's answers
+
+
+class SameIdError(ValueError):
+    """Two projects, or two repositories, have the same id."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project; ``owner`` is the slug of the user whose personal project it is."""
+
+    directory: str
+    key: str
+    id: int
+    name: str
+    description: str | None
+    public: bool
+    owner: str | None
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A repository of a project; ``origin`` is ``KEY/slug`` of what it was forked from."""
+
+    project: Project
+    git: Git
+    slug: str
+    id: int
+    name: str
+    description: str | None
+    public: bool
+    archived: bool
+    state: str
+    origin: str | None
+
+    @property
+    def path(self) -> str:
+        """``KEY/slug``, which names the repository in messages and settings."""
+        return f"{self.project.key}/{self.slug}"
+
+
+class Projects:
+    """The projects under a directory.
+
+    Attributes:
+        root: The directory.
+        recent: What need not be made again while git's objects are there.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.recent = Recent(_REMEMBERED)
+        self._files: dict[str, tuple[tuple[int, int, int], Any]] = {}
+
+    def all(self) -> list[Project]:
+        """Return all projects, personal ones too, by name.
+
+        Raises:
+            SameIdError: Two of them have the same id.
+        """
+        found = [self._project(entry.name) for entry in _directories(self.root)]
+        _distinct({f"{self.root}/{project.key}": project.id for project in found})
+        return sorted(found, key=lambda project: (project.name.lower(), project.key))
+
+    def project(self, key: str) -> Project | None:
+        """Return the project with a key, whose case does not matter."""
+        if _NAME.fullmatch(key) and (self.root / key).is_dir():
+            return self._project(key)
+        names = [entry.name for entry in _directories(self.root)]
+        return next((self._project(name) for name in names if name.upper() == key.upper()), None)
+
+    def repositories(self, *projects: Project) -> list[Repository]:
+        """Return the repositories of these projects, of each by name.
+
+        Raises:
+            SameIdError: Two of them have the same id.
+        """
+        found: list[Repository] = []
+        for project in projects:
+            inside = (entry.path for entry in _directories(project.directory))
+            there = filter(None, (self._repository(project, directory) for directory in inside))
+            found += sorted(
+                there, key=lambda repository: (repository.name.lower(), repository.slug)
+            )
+        _distinct({repository.git.directory: repository.id for repository in found})
+        return found
+
+    def repository(self, project: Project, slug: str) -> Repository | None:
+        """Return the repository of a project with a slug."""
+        if not _NAME.fullmatch(slug):
+            return None
+        directory = f"{project.directory}/{slug}"
+        return self._repository(project, directory) or self._repository(project, f"{directory}.git")
+
+    def find(self, path: str) -> Repository | None:
+        """Return the repository with the path ``KEY/slug``."""
+        key, _, slug = path.partition("/")
+        project = self.project(key)
+        return self.repository(project, slug) if project else None
+
+    def users(self) -> list[User]:
+        """Return the accounts in users.json."""
+        return self._read(f"{self.root}/users.json", _users) or []
+
+    def _project(self, name: str) -> Project:
+        directory = f"{self.root}/{name}"
+        facts = self._read(f"{directory}/project.json", _json) or {}
+        return Project(
+            directory=directory,
+            key=name.upper(),
+            id=facts.get("id", _id(name.upper())),
+            name=facts.get("name", name.removeprefix("~")),
+            description=facts.get("description"),
+            public=facts.get("public", False),
+            owner=name[1:].lower() if name.startswith("~") else None,
+        )
+
+    def _repository(self, project: Project, directory: str) -> Repository | None:
+        """Return the repository in a directory, None if there is none."""
+        git = f"{directory}/.git"
+        facts = self._read(f"{git}/config", _facts)
+        if facts is None:
+            git = directory
+            facts = self._read(f"{git}/config", _facts)
+        if facts is None:
+            return None
+        slug = directory.rpartition("/")[2].removesuffix(".git")
+        return Repository(
+            project=project,
+            git=Git(git, self.recent),
+            slug=slug,
+            id=int(facts.get("id", _id(f"{project.key}/{slug}"))),
+            name=facts.get("name", slug),
+            description=facts.get("description"),
+            public=facts.get("public") == "true",
+            archived=facts.get("archived") == "true",
+            state=facts.get("state", "AVAILABLE"),
+            origin=facts.get("origin"),
+        )
+
+    def _read(self, file: str, read: Callable[[str], _T]) -> _T | None:
+        """Return what a file says, read again only if it changed; None without the file."""
+        try:
+            status = os.stat(file)  # noqa: PTH116 - 10,000 in a listing: a Path costs more than the stat
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+        known = self._files.get(file)
+        if known is None or known[0] != stamp:
+            self._files[file] = known = (stamp, read(file))
+        facts: _T = known[1]
+        return facts
+
+
+def _directories(directory: Path | str) -> list[os.DirEntry[str]]:
+    """Return what may be a project or a repository, [] where a project has just vanished."""
+    try:
+        with os.scandir(directory) as entries:
+            return [entry for entry in entries if _NAME.fullmatch(entry.name) and entry.is_dir()]
+    except FileNotFoundError:
+        return []
+
+
+def _json(file: str) -> Any:  # noqa: ANN401 - any JSON
+    return json.loads(Path(file).read_text("utf-8"))
+
+
+def _users(file: str) -> list[User]:
+    """Read accounts: Bitbucket's keys, those with a default may be missing."""
+    ours = {"emailAddress": "email", "displayName": "display_name"}
+    return [
+        User(**{ours.get(key, key): value for key, value in entry.items()}) for entry in _json(file)
+    ]
+
+
+def _facts(config: str) -> dict[str, str]:
+    """Return the section ``[bitbucket]`` of a repository's configuration.
+
+    Most have none, and git is only started for those that do.
+    """
+    if "[bitbucket" not in Path(config).read_text("utf-8", "replace"):
+        return {}
+    entries = run("config", "--file", config, "--null", "--list").decode("utf-8", "replace")
+    pairs = (entry.partition("\n") for entry in entries.split("\0"))
+    ours = "bitbucket."
+    return {name[len(ours) :]: value for name, _, value in pairs if name.startswith(ours)}
+
+
+def _id(path: str) -> int:
+    return zlib.crc32(path.encode()) & 0x7FFF_FFFF
+
+
+def _distinct(ids: dict[str, int]) -> None:
+    owners: dict[int, str] = {}
+    for directory, id_ in ids.items():
+        other = owners.setdefault(id_, directory)
+        if other != directory:
+            message = f"{directory} and {other} have the same id {id_}: give one of them another"
+            raise SameIdError(message)

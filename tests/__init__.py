@@ -1,0 +1,1 @@
+"""Claims about tap-bitbucket-dc, each of them tried."""

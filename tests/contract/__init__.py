@@ -1,0 +1,1 @@
+"""Over HTTP, against the emulator, on real git repositories."""
