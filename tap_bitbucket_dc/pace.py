@@ -1,0 +1,109 @@
+"""When the next request may be sent: one gate for all threads.
+
+Knows nothing of HTTP: only how many requests are under way, how fast they may
+follow each other, and until when the server asked for silence.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+class ClosedError(Exception):
+    """The gate was closed while a thread waited for its turn."""
+
+
+class Pace:
+    """A gate that lets requests through, never more than ``at_once`` together."""
+
+    def __init__(
+        self,
+        at_once: int,
+        per_second: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Open the gate.
+
+        Args:
+            at_once: Requests under way at once.
+            per_second: Own speed limit in requests per second, None for none.
+            clock: Seconds that only grow.
+        """
+        self._at_once = at_once
+        self._limit = at_once
+        self._gap = 1 / per_second if per_second else 0.0
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._under_way = 0
+        self._retries_waiting = 0
+        self._not_before = 0.0
+        self._closed = False
+
+    @contextlib.contextmanager
+    def turn(self, *, again: bool = False) -> Iterator[None]:
+        """Wait for a turn and hold it for one request.
+
+        Args:
+            again: The request was refused before: it goes ahead of new ones, so
+                that none runs out of retries because others were luckier.
+
+        Raises:
+            ClosedError: The gate was closed.
+        """
+        with self._changed:
+            self._retries_waiting += again
+            try:
+                while seconds := self._seconds_to_wait(again=again):
+                    self._changed.wait(seconds)
+            finally:
+                if again:
+                    self._retries_waiting -= 1
+                    self._changed.notify_all()
+            self._under_way += 1
+            if self._gap:
+                self._not_before = max(self._not_before, self._clock()) + self._gap
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._under_way -= 1
+                self._changed.notify()
+
+    def _seconds_to_wait(self, *, again: bool) -> float:
+        if self._closed:
+            raise ClosedError
+        if self._under_way >= self._limit or (self._retries_waiting and not again):
+            return threading.TIMEOUT_MAX
+        return max(self._not_before - self._clock(), 0.0)
+
+    def pause(self, seconds: float) -> None:
+        """Keep every thread from sending for so long, then begin again one by one."""
+        with self._changed:
+            self._not_before = max(self._not_before, self._clock() + seconds)
+            self._limit = 1
+
+    def answered(self) -> None:
+        """Say that a request was answered: after a pause, one more may go at once."""
+        if self._limit < self._at_once:
+            with self._changed:
+                self._limit = min(self._limit + 1, self._at_once)
+                self._changed.notify_all()
+
+    def close(self) -> None:
+        """Let nobody through any more; those who wait get ClosedError."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep, but no longer than until the gate is closed."""
+        end = self._clock() + seconds
+        with self._changed:
+            while not self._closed and (rest := end - self._clock()) > 0:
+                self._changed.wait(rest)

@@ -1,0 +1,127 @@
+"""The columns of each stream, as promised to users; ``records`` fills them.
+
+All names are in snake_case and need no quotes in SQL. Every column but the keys may
+be null: Bitbucket leaves out what it does not have.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from singer_sdk import typing as th
+
+REPOSITORY_ID = "Numeric id of the repository. Stays when it is renamed or moved."
+PROJECT_KEY = "Key of its project, such as PAY, or ~ADA for a personal project."
+REPOSITORY_SLUG = "Slug of the repository: its name in URLs, unique in its project."
+
+
+def _schema(*properties: th.Property[Any]) -> dict[str, Any]:
+    return th.PropertiesList(*properties).to_dict()
+
+
+def _key(
+    name: str, description: str, kind: type[th.JSONTypeHelper[Any]] = th.IntegerType
+) -> th.Property[Any]:
+    return th.Property(name, kind, required=True, description=description)
+
+
+def _text(name: str, description: str) -> th.Property[Any]:
+    return th.Property(name, th.StringType, description=description)
+
+
+def _number(name: str, description: str) -> th.Property[Any]:
+    return th.Property(name, th.IntegerType, description=description)
+
+
+def _flag(name: str, description: str) -> th.Property[Any]:
+    return th.Property(name, th.BooleanType, description=description)
+
+
+def _time(name: str, description: str) -> th.Property[Any]:
+    return th.Property(name, th.DateTimeType, description=description)
+
+
+def _texts(name: str, description: str) -> th.Property[Any]:
+    return th.Property(name, th.ArrayType(th.StringType), description=description)
+
+
+PROJECT = _schema(
+    _key("id", "Numeric id of the project. Stays when its key is changed."),
+    _text("key", "Key of the project, such as PAY, or ~ADA for a personal one."),
+    _text("name", "Name of the project; of a personal one, its owner's name."),
+    _text("description", "Description. Null when there is none."),
+    _flag("public", "Whether anonymous users may see it. Null for personal ones."),
+    _text("type", "NORMAL or PERSONAL."),
+    _text("owner_username", "Login of a personal project's owner, else null."),
+    _text("url", "The project in the browser."),
+)
+
+REPOSITORY = _schema(
+    _key("id", REPOSITORY_ID),
+    _number("project_id", "Numeric id of its project."),
+    _text("project_key", PROJECT_KEY),
+    _text("slug", REPOSITORY_SLUG),
+    _text("name", "Name as people read it; may have spaces and capitals."),
+    _text("description", "Description. Null when there is none."),
+    _text("hierarchy_id", "The same for a repository and its forks. Null before 7.x."),
+    _text("scm_id", "Kind of version control: git."),
+    _text("state", "AVAILABLE, INITIALISING, INITIALISATION_FAILED or OFFLINE."),
+    _text("status_message", "The state in words."),
+    _flag("forkable", "Whether users may fork it."),
+    _flag("public", "Whether anonymous users may see it."),
+    _flag("archived", "Whether it is archived (read-only). Null before 8.0."),
+    _number("origin_id", "Id of the repository it was forked from, null for no fork."),
+    _text("origin_project_key", "Project key of that repository, null if not visible."),
+    _text("origin_slug", "Slug of that repository, null if not visible."),
+    _text("url", "The repository in the browser."),
+    _text("clone_url_http", "URL to clone over HTTP(S), without a user name."),
+    _text("clone_url_ssh", "URL to clone over SSH."),
+)
+
+DEFAULT_BRANCH = _schema(
+    _key("repository_id", REPOSITORY_ID),
+    _text("project_key", PROJECT_KEY),
+    _text("repository_slug", REPOSITORY_SLUG),
+    th.Property(
+        "status",
+        th.StringType(allowed_values=["ok", "empty", "missing", "inaccessible"]),
+        description=(
+            "ok; empty: there are no commits at all; missing: the configured branch "
+            "was never pushed or is deleted (servers before 5.6 say so of empty "
+            "repositories, too); inaccessible: no permission, or gone since listed."
+        ),
+    ),
+    _text("id", "Full name such as refs/heads/main. Null unless the status is ok."),
+    _text("display_id", "Short name such as main. Null unless the status is ok."),
+    _text("type", "BRANCH. Null unless the status is ok."),
+    _text("latest_commit", "Id of its newest commit (40 hex digits), its head."),
+)
+
+COMMIT = _schema(
+    _key("repository_id", REPOSITORY_ID),
+    _text("project_key", PROJECT_KEY),
+    _text("repository_slug", REPOSITORY_SLUG),
+    _text("branch", "Short name of the default branch when the commit was read."),
+    _flag(
+        "on_default_branch",
+        "Whether the default branch leads to this commit. False when history was "
+        "rewritten and it no longer does.",
+    ),
+    _key("id", "Id of the commit: SHA-1, 40 hex digits.", th.StringType),
+    _text("display_id", "Short id: the first 11 digits."),
+    _text("message", "The whole message. NUL characters are replaced by U+FFFD."),
+    _text("author_name", "Name of the person who wrote the change."),
+    _text("author_email", "E-mail address of the author, as in git."),
+    _text("author_username", "Bitbucket login of the author, null for no user."),
+    _number("author_user_id", "Bitbucket's id of the author, null for no user."),
+    _time("author_timestamp", "When it was written, in UTC. Null outside 1 to 9999."),
+    _text("committer_name", "Name of the person who made the commit."),
+    _text("committer_email", "E-mail address of the committer, as in git."),
+    _text("committer_username", "Bitbucket login of the committer, null for no user."),
+    _number("committer_user_id", "Bitbucket's id of the committer, null for no user."),
+    _time("committer_timestamp", "When it was committed, in UTC; git may lie."),
+    _texts("parent_ids", "Ids of its parents, first parent first; none of a root."),
+    _flag("is_merge", "Whether it has more than one parent."),
+    _texts("issue_keys", "Jira issue keys that Bitbucket found in the message."),
+    _text("url", "The commit in the browser."),
+)
