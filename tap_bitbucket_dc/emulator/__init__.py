@@ -21,6 +21,7 @@ Not imitated:
 * repositories that are not available: ``state`` is shown, everything else answered as usual;
 * cutting very long messages; the order of equal names; the search syntax of ``name``;
 * a CAPTCHA after wrong passwords: it is demanded if ``captcha`` is set, of every login;
+* expressions for commits, as ``main~2``: only ids, their beginnings, branches and tags are found;
 * of git: SHA-256 repositories, worktrees (a file ``.git``), the reftable format, replaced
   commits and grafts.
 

@@ -8,6 +8,7 @@ import sys
 import threading
 
 from tap_bitbucket_dc.emulator import Bitbucket, SameIdError
+from tap_bitbucket_dc.emulator.git import GitError
 
 
 def main() -> None:
@@ -36,7 +37,7 @@ def main() -> None:
         with bitbucket:
             print(bitbucket.url, flush=True)  # noqa: T201 - what a caller reads
             stop.wait(options.seconds)
-    except (OSError, SameIdError) as error:
+    except (OSError, SameIdError, GitError) as error:
         sys.exit(str(error))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -9,7 +10,7 @@ from urllib.parse import quote
 from tap_bitbucket_dc.emulator import errors
 from tap_bitbucket_dc.emulator.errors import BitbucketError
 from tap_bitbucket_dc.emulator.exchange import HTML, JSON, Answer, encoded
-from tap_bitbucket_dc.emulator.git import GitError
+from tap_bitbucket_dc.emulator.git import GitError, NoSuchCommitError
 from tap_bitbucket_dc.emulator.projects import SameIdError
 from tap_bitbucket_dc.emulator.resources import NoSuchResourceError, Resources
 
@@ -30,7 +31,7 @@ def answer(bitbucket: Bitbucket, request: Request) -> Answer:
     if request.method != "GET":
         return _json(405, {"message": "HTTP 405 Method Not Allowed", "status-code": 405})
     context, path = bitbucket.context_path, request.path
-    if not f"{path}/".startswith(f"{context}/"):
+    if not path.startswith(context):
         return _page(404, "Not Found")
     path = path[len(context) :]
     for api in API:
@@ -82,8 +83,11 @@ def _resource(bitbucket: Bitbucket, request: Request, user: User | None, path: s
         return _unknown(bitbucket, request)
     except SameIdError as error:
         raise errors.failed(str(error)) from error
+    except NoSuchCommitError as error:
+        raise errors.no_such_commit(str(error), path.split("/")[3]) from error
     except (GitError, FileNotFoundError) as error:
-        resources.get("/".join(path.split("/")[:4]))  # refuses if the repository has just gone
+        with contextlib.suppress(GitError, FileNotFoundError):
+            resources.get("/".join(path.split("/")[:4]))  # refuses if the repository has just gone
         raise errors.failed(str(error)) from error
     return Answer(204) if body is None else _json(200, body)
 

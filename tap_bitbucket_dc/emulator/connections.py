@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import socket
+import ssl
 import struct
 import sys
 import threading
@@ -69,7 +70,7 @@ class Server(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as in the library
         """Print a traceback, but not because a client went away or mistrusts the certificate."""
-        if not isinstance(sys.exc_info()[1], OSError):
+        if not isinstance(sys.exc_info()[1], (ConnectionError, ssl.SSLError)):
             super().handle_error(request, client_address)
 
 
@@ -99,6 +100,7 @@ class Handler(BaseHTTPRequestHandler):
         kind = fault.kind if fault else None
         seconds = fault.seconds if fault else None
         if kind == "reset":
+            self.server.bitbucket.answered(request, None)
             self._reset()
         elif kind == "hang":
             self.server.bitbucket.stopping.wait(seconds)
@@ -120,7 +122,8 @@ class Handler(BaseHTTPRequestHandler):
     ) -> None:
         """Write an answer: ``cut`` off after so many bytes, one byte every ``drip`` seconds."""
         self.send_response_only(answer.status)
-        self.send_header("Date", self.date_time_string())
+        if "Date" not in answer.headers:
+            self.send_header("Date", self.date_time_string())
         for name, value in answer.headers.items():
             self.send_header(name, value)
         if answer.status != 204:  # noqa: PLR2004 - No Content

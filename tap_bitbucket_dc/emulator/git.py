@@ -17,9 +17,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import threading
 import zlib
-from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +25,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from tap_bitbucket_dc.emulator.recent import Recent
+
 _ID = re.compile(r"[0-9a-f]{40}")
+# What may be the name of a branch or tag, and is no expression: HEAD~2, main@{u}, a..b
+_NAME = re.compile(r"(?!-)(?:(?!@\{|\.\.)[^\0-\x20\x7f~^:?*\[\\])+")
 _FOUND = re.compile(rb"([0-9a-f]{40}) commit \d+")
 _LINE = 41  # bytes of an id and its newline in what rev-list prints
 MERGES = {"include": (), "exclude": ("--no-merges",), "only": ("--merges",)}
@@ -88,30 +90,6 @@ class Commit:
     message: str
 
 
-class Recent:
-    """Bytes by key; the longest unused go once there are more than ``size`` bytes."""
-
-    def __init__(self, size: int) -> None:
-        self._values: OrderedDict[object, bytes] = OrderedDict()
-        self._room = size
-        self._lock = threading.Lock()
-
-    def get(self, key: object) -> bytes | None:
-        """Return what was put under the key, None if that is gone."""
-        with self._lock:
-            if key in self._values:
-                self._values.move_to_end(key)
-            return self._values.get(key)
-
-    def put(self, key: object, value: bytes) -> None:
-        """Remember a value."""
-        with self._lock:
-            self._room += len(self._values.pop(key, b"")) - len(value)
-            self._values[key] = value
-            while self._room < 0 and len(self._values) > 1:
-                self._room += len(self._values.popitem(last=False)[1])
-
-
 class CommitRange:
     """The ids of a range, newest first; a page of 100,000 of them costs no more than of 100."""
 
@@ -141,13 +119,13 @@ class Git:
 
     def head(self) -> str | None:
         """Return the ref HEAD names, whether it exists or not; None where HEAD is detached."""
-        kind, _, ref = Path(self.directory, "HEAD").read_text("utf-8").strip().partition(" ")
+        kind, _, ref = self._file("HEAD").partition(" ")
         return ref if kind == "ref:" else None
 
     def tip(self, ref: str) -> str | None:
         """Return the id of the commit a full ref name leads to, None without such a ref."""
         try:
-            content = Path(self.directory, ref).read_text("ascii").strip()
+            content = self._file(ref)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             content = ""  # packed, or not there
         return content if _ID.fullmatch(content) else self.resolve(ref)[0]
@@ -170,7 +148,7 @@ class Git:
         None stands for each that names no commit of this repository.
         """
         found = {name: name for name in names if _ID.fullmatch(name) and self._loose(name)}
-        unsure = [name for name in names if name not in found and not re.search(r"[\0\n]", name)]
+        unsure = [name for name in names if name not in found and _NAME.fullmatch(name)]
         if unsure:
             asked = "".join(f"{name}^{{commit}}\n" for name in unsure)
             lines = self._run("cat-file", "--batch-check", asked=asked).splitlines()
@@ -188,13 +166,20 @@ class Git:
             merges: A key of ``MERGES``.
 
         Raises:
+            NoSuchCommitError: One of the two has just been collected.
             GitError: The history has a hole: commits in it are gone.
         """
         key = (self.directory, until, since, merges)
         lines = self._recent.get(key)
         if lines is None:
             exclude = [f"^{since}"] if since else []
-            lines = self._run("rev-list", *MERGES[merges], until, *exclude)
+            try:
+                lines = self._run("rev-list", *MERGES[merges], until, *exclude)
+            except GitError:
+                for name in filter(None, (until, since)):
+                    if self.resolve(name) == [None]:
+                        raise NoSuchCommitError(name) from None
+                raise
             self._recent.put(key, lines)
         return CommitRange(lines)
 
@@ -206,12 +191,15 @@ class Git:
         """
         contents = {id_: self._recent.get(id_) for id_ in ids}
         new = {id_: self._loose(id_) for id_, content in contents.items() if content is None}
-        new |= self._packed([id_ for id_, content in new.items() if content is None])
+        new.update(self._packed([id_ for id_, content in new.items() if content is None]))
         for id_, content in new.items():
             if content is None:
                 raise NoSuchCommitError(id_)
             self._recent.put(id_, content)
         return [_commit(id_, content) for id_, content in (contents | new).items() if content]
+
+    def _file(self, name: str) -> str:
+        return Path(self.directory, name).read_text("utf-8", "surrogateescape").strip()
 
     def _loose(self, id_: str) -> bytes | None:
         """Return a commit's content if it lies in a file of its own."""
@@ -222,21 +210,23 @@ class Git:
         kind, _, content = zlib.decompress(file).partition(b"\0")
         return content if kind.startswith(b"commit ") else None
 
-    def _packed(self, ids: list[str]) -> dict[str, bytes | None]:
-        """Return the contents of commits wherever git has them, alternates too."""
+    def _packed(self, ids: list[str]) -> dict[str, bytes]:
+        """Return the contents of those commits that git has, wherever: in packs, in alternates."""
         if not ids:
             return {}
         output = self._run("cat-file", "--batch", "--buffer", asked="\n".join(ids) + "\n")
-        contents: dict[str, bytes | None] = {}
+        contents = {}
         at = 0
-        for id_ in ids:  # answered in the order asked: "<id> commit <size>\n<content>\n"
-            end = output.index(b"\n", at)
-            _, kind, *size = output[at:end].split()
-            at = end + 1
+        for (
+            id_
+        ) in ids:  # in the order asked: "<id> commit <size>\n<content>\n", or "<id> missing\n"
+            start = output.index(b"\n", at) + 1
+            size = output[at:start].split()[2:]
+            at = start
             if size:
-                content = output[at : at + int(size[0])]
-                contents[id_] = content if kind == b"commit" else None
-                at += int(size[0]) + 1
+                at = start + int(size[0])
+                contents[id_] = output[start:at]
+                at += 1
         return contents
 
     def _run(self, *command: str, asked: str = "") -> bytes:

@@ -134,7 +134,7 @@ class Login:
         except (binascii.Error, UnicodeDecodeError):
             raise errors.wrong_credentials() from None
         user = self._account(name)
-        if user and password and password in {self.passwords.get(user.slug), *self._tokens(user)}:
+        if user and password in {self.passwords.get(user.slug), *self._tokens(user)}:
             return user
         raise errors.wrong_credentials()
 

@@ -26,8 +26,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tap_bitbucket_dc.emulator.git import Git, Recent, run
+from tap_bitbucket_dc.emulator.git import Git, run
 from tap_bitbucket_dc.emulator.login import User
+from tap_bitbucket_dc.emulator.recent import Recent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,7 +97,7 @@ class Projects:
             SameIdError: Two of them have the same id.
         """
         found = [self._project(entry.name) for entry in _directories(self.root)]
-        _distinct({f"{self.root}/{project.key}": project.id for project in found})
+        _distinct({project.directory: project.id for project in found})
         return sorted(found, key=lambda project: (project.name.lower(), project.key))
 
     def project(self, key: str) -> Project | None:
@@ -154,13 +155,11 @@ class Projects:
 
     def _repository(self, project: Project, directory: str) -> Repository | None:
         """Return the repository in a directory, None if there is none."""
-        git = f"{directory}/.git"
-        facts = self._read(f"{git}/config", _facts)
-        if facts is None:
-            git = directory
-            facts = self._read(f"{git}/config", _facts)
-        if facts is None:
+        places = (f"{directory}/.git", directory)
+        git = next((place for place in places if os.path.exists(f"{place}/HEAD")), None)  # noqa: PTH110 - as in _read
+        if git is None:
             return None
+        facts = self._read(f"{git}/config", _facts) or {}  # git needs none
         slug = directory.rpartition("/")[2].removesuffix(".git")
         return Repository(
             project=project,
@@ -179,12 +178,12 @@ class Projects:
         """Return what a file says, read again only if it changed; None without the file."""
         try:
             status = os.stat(file)  # noqa: PTH116 - 10,000 in a listing: a Path costs more than the stat
+            stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+            known = self._files.get(file)
+            if known is None or known[0] != stamp:
+                self._files[file] = known = (stamp, read(file))
         except (FileNotFoundError, NotADirectoryError):
             return None
-        stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
-        known = self._files.get(file)
-        if known is None or known[0] != stamp:
-            self._files[file] = known = (stamp, read(file))
         facts: _T = known[1]
         return facts
 
@@ -215,9 +214,12 @@ def _facts(config: str) -> dict[str, str]:
 
     Most have none, and git is only started for those that do.
     """
-    if "[bitbucket" not in Path(config).read_text("utf-8", "replace"):
+    text = Path(config).read_text("utf-8", "surrogateescape")
+    if "[bitbucket" not in text:
         return {}
-    entries = run("config", "--file", config, "--null", "--list").decode("utf-8", "replace")
+    entries = run("config", "--file", "-", "--null", "--list", asked=text).decode(
+        "utf-8", "replace"
+    )
     pairs = (entry.partition("\n") for entry in entries.split("\0"))
     ours = "bitbucket."
     return {name[len(ours) :]: value for name, _, value in pairs if name.startswith(ours)}
@@ -231,6 +233,7 @@ def _distinct(ids: dict[str, int]) -> None:
     owners: dict[int, str] = {}
     for directory, id_ in ids.items():
         other = owners.setdefault(id_, directory)
-        if other != directory:
+        # A directory moved while it was looked for may have been found in both places.
+        if other != directory and all(Path(place).exists() for place in (other, directory)):
             message = f"{directory} and {other} have the same id {id_}: give one of them another"
             raise SameIdError(message)

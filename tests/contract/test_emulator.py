@@ -86,6 +86,22 @@ def test_what_git_itself_made_is_served(
     assert branch == {"id": "refs/heads/dev", "displayId": "dev", "type": "BRANCH"}
 
 
+def test_a_repository_needs_no_configuration(bitbucket: Bitbucket, ledger: GitRepository) -> None:
+    commit = ledger.commit()
+    (ledger.path / "config").unlink()
+    assert slugs(bitbucket) == ["ledger"]
+    assert ids(bitbucket, f"{LEDGER}/commits") == [commit]
+
+
+def test_a_configuration_that_git_cannot_read_is_a_fault_of_the_server(
+    bitbucket: Bitbucket, ledger: GitRepository
+) -> None:
+    (ledger.path / "config").write_text("[bitbucket]\n\tid = 12\n\t???\n")
+    for path in ("/repos", LEDGER, f"{LEDGER}/branches/default"):
+        status, _, message = error(get(bitbucket, path))
+        assert (status, "bad config line 3" in message) == (500, True)
+
+
 def test_what_appears_is_renamed_or_vanishes_shows_at_once(
     bitbucket: Bitbucket, ledger: GitRepository, tmp_path: Path
 ) -> None:
@@ -123,6 +139,15 @@ def test_two_repositories_with_one_id_are_refused(
     status, _, message = error(get(bitbucket, "/repos"))
     assert (status, "have the same id 12" in message) == (500, True)
     with pytest.raises(SameIdError, match="same id 12"), Bitbucket(tmp_path):
+        pass
+
+
+def test_two_projects_with_one_id_are_refused(bitbucket: Bitbucket, tmp_path: Path) -> None:
+    GitRepository(tmp_path / "ABC" / "book")
+    for key in ("ABC", "PAY"):
+        (tmp_path / key / "project.json").write_text('{"id": 3}')
+    assert error(get(bitbucket, "/projects"))[0] == 500
+    with pytest.raises(SameIdError, match="same id 3"), Bitbucket(tmp_path):
         pass
 
 

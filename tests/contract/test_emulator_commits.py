@@ -10,6 +10,7 @@ import pytest
 
 from tap_bitbucket_dc.emulator import Bitbucket, Request, User
 from tap_bitbucket_dc.emulator import git as emulator_git
+from tap_bitbucket_dc.emulator.recent import Recent
 from tests.contract.api import body, error, get, ids, pages
 from tests.git_repository import ADA, EMPTY_TREE, GitRepository
 
@@ -92,9 +93,24 @@ def test_both_ends_may_be_branches_tags_or_beginnings_of_ids(
     assert ids(bitbucket, COMMITS, since="v2") == commits[:1:-1]
 
 
+def test_the_id_of_a_tag_means_its_commit_and_that_of_a_file_none(
+    bitbucket: Bitbucket, ledger: GitRepository
+) -> None:
+    commits = ledger.commits(2)
+    ledger.git("-c", "user.name=A", "-c", "user.email=x", "tag", "-am", "1", "v1", commits[0])
+    tag = ledger.git("rev-parse", "v1").strip()
+    assert tag != commits[0]
+    assert ids(bitbucket, COMMITS, until=tag) == commits[:1]
+    assert ids(bitbucket, COMMITS, since=tag) == commits[1:]
+    file = ledger.git("hash-object", "-w", str(ledger.path / "config")).strip()
+    for id_ in (file, file[:9]):
+        assert error(get(bitbucket, COMMITS, until=id_))[1] == "NoSuchCommitException"
+
+
 @pytest.mark.parametrize("end", ["until", "since"])
 @pytest.mark.parametrize(
-    "name", ["nope", "0" * 40, "f" * 40, EMPTY_TREE, "--all", "a\nb", "HEAD^{tree}", "a b", "\0"]
+    "name",
+    ["nope", "0" * 40, "f" * 40, EMPTY_TREE, "--all", "a\nb", "HEAD~1", "main@{u}", "a b", "\0"],
 )
 def test_an_end_that_is_no_commit_is_refused(
     bitbucket: Bitbucket, ledger: GitRepository, end: str, name: str
@@ -128,6 +144,29 @@ def test_a_commit_pushed_away_answers_until_it_is_collected(
         assert error(get(bitbucket, COMMITS, **query))[1] == "NoSuchCommitException"
     assert error(get(bitbucket, f"{COMMITS}/{gone}"))[1] == "NoSuchCommitException"
     assert body(bitbucket, COMMITS)["values"][0]["id"] == kept
+
+
+@pytest.mark.parametrize("command", ["rev-list", "cat-file"])
+def test_a_commit_that_is_collected_while_it_is_read_is_missing(
+    bitbucket: Bitbucket,
+    ledger: GitRepository,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+) -> None:
+    *_, kept, gone = ledger.commits(2000)
+    ledger.point("main", kept)
+    run = emulator_git.run
+
+    def collected_before(*words: str, asked: str = "") -> bytes:
+        if words[1:] != ("cat-file", "--batch-check") and words[1] == command:
+            ledger.gc()
+        return run(*words, asked=asked)
+
+    monkeypatch.setattr(emulator_git, "run", collected_before)
+    assert error(get(bitbucket, COMMITS, until=gone))[::2] == (
+        404,
+        f"Commit '{gone}' does not exist in repository 'ledger'.",
+    )
 
 
 def test_merges_can_be_left_out_or_be_all(bitbucket: Bitbucket, ledger: GitRepository) -> None:
@@ -187,6 +226,17 @@ def test_commits_in_files_of_their_own_need_git_once(
     assert git_runs == ["rev-list"]
 
 
+def test_the_longest_unused_is_forgotten_when_room_runs_out() -> None:
+    recent = Recent(10)
+    for key in "ab":
+        recent.put(key, b"1234")
+    assert recent.get("a") == b"1234"
+    recent.put("c", b"1234")
+    assert [recent.get(key) for key in "abc"] == [b"1234", None, b"1234"]
+    recent.put("c", b"123456")
+    assert [recent.get(key) for key in "abc"] == [b"1234", None, b"123456"]
+
+
 def test_commits_may_lie_in_another_repository(
     bitbucket: Bitbucket, ledger: GitRepository, tmp_path: Path
 ) -> None:
@@ -204,9 +254,8 @@ def test_no_setting_of_whoever_starts_it_shows(
 ) -> None:
     commits = ledger.commits(3)
     ledger.git("replace", commits[1], commits[0])
-    config = tmp_path / "gitconfig"
-    config.write_text("[core]\n\tabbrev = 4\n[safe]\n\tdirectory = /nowhere\n[log]\n\tdate = raw\n")
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
+    (tmp_path / ".gitconfig").write_text("This is no configuration.")
+    monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("GIT_DIR", str(tmp_path))
     monkeypatch.setenv("GIT_OBJECT_DIRECTORY", str(tmp_path))
     monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.git_repository import EMPTY_TREE, FIRST_DATE, GitRepository
+from tests.git_repository import EMPTY_TREE, FIRST_DATE, MANY, GitRepository
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +30,7 @@ def test_git_finds_no_fault_with_it(repository: GitRepository) -> None:
     ]
 
 
-@pytest.mark.parametrize("count", [1, 999, 1000, 3000])
+@pytest.mark.parametrize("count", [1, MANY - 1, MANY, 3000])
 def test_many_commits_in_a_row_are_a_pack_and_few_are_not(
     repository: GitRepository, count: int
 ) -> None:
@@ -38,7 +38,7 @@ def test_many_commits_in_a_row_are_a_pack_and_few_are_not(
     assert repository.rev_list() == commits[::-1]
     assert repository.git("fsck", "--strict") == ""
     packs = list((repository.path / "objects" / "pack").glob("*.pack"))
-    assert len(packs) == (count >= 1000)
+    assert len(packs) == (count >= MANY)
     last = f"tree {EMPTY_TREE}\n"
     assert repository.git("cat-file", "-p", commits[-1]).startswith(last)
     assert repository.git("log", "-1", "--format=%s %ct") == (
