@@ -52,8 +52,13 @@ class Bookmarks:
         self._partitions: dict[int, Partition] = {}
         self._done: dict[int, tuple[Bookmark, str | None]] = {}
 
-    def load(self, state: dict[str, Any]) -> None:
+    def load(self, state: dict[str, Any], ours: Callable[[int], bool] = lambda _: True) -> None:
         """Take a state over, and go on writing into it.
+
+        Args:
+            state: A Singer state.
+            ours: Whether a repository is read by this shard. Others are left out: a copy
+                that only grows old must not be taken for their shard's own.
 
         Raises:
             ConfigError: Its partitions are no list of objects.
@@ -64,6 +69,11 @@ class Bookmarks:
         self._partitions = {}
         for partition in partitions:
             self._load(partition)
+        others = [id_ for id_ in self._partitions if not ours(id_)]
+        for repository_id in others:
+            del self._partitions[repository_id]
+        if others:
+            logger.warning("%s repositories of the state are other shards': left out", len(others))
         stream.clear()  # a replication key of the whole stream is another tap's
         stream["partitions"] = list(self._partitions.values())
         self.state = state
@@ -77,6 +87,9 @@ class Bookmarks:
             _forget(self._partitions[repository_id])
         else:
             self._partitions[repository_id] = partition
+            for name in ("replication_key_value", "repository"):
+                if not isinstance(partition.get(name), str):
+                    partition[name] = None
             if not _is_sound(partition):
                 logger.warning(
                     "The state of repository %s has no head: it is read in full",

@@ -9,20 +9,27 @@ Source: https://developer.atlassian.com/server/bitbucket/rest/v906/intro/
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
 
-from tap_bitbucket_dc import errors
-from tap_bitbucket_dc.transport import NOT_BITBUCKET, Transport
+from tap_bitbucket_dc import errors, payload
+from tap_bitbucket_dc.connection import CHECK_NETWORK
+from tap_bitbucket_dc.transport import ANY, NOT_BITBUCKET, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from msgspec.json import Decoder
+
+    from tap_bitbucket_dc.payload import Commit
     from tap_bitbucket_dc.transport import Answer
 
 Json = dict[str, Any]
+NONE: Mapping[str, str | int] = MappingProxyType({})
 
 API = "/rest/api/1.0"
 MOST_EMPTY_PAGES = 1000  # in a row: a listing that claims to go on for ever
@@ -33,10 +40,14 @@ RATE_LIMITED = "Set a lower `requests_per_second`, or ask for an exemption; run 
 CAPTCHA = "Log in once in the browser as this user and solve the captcha."
 
 
-class Page(NamedTuple):
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True)
+class Page(Generic[Row]):
     """One page of a listing."""
 
-    values: list[Json]
+    values: list[Row]
     start: int
     next_start: int | None
     """Where the next page starts, None on the last. Not always start + size."""
@@ -56,12 +67,17 @@ class Client:
         self.user: str | None = None
         """Login that the server named in its last answer, None before."""
         self.unsure = False
-        """Whether a refusal came that does not name us: the login may have ended."""
+        """Whether an answer came that does not name us: the login may have ended."""
 
     @property
     def requests(self) -> int:
         """Requests sent so far, retries included."""
         return self._transport.requests
+
+    @property
+    def throttled(self) -> int:
+        """Answers so far that asked for fewer requests (429)."""
+        return self._transport.throttled
 
     def close(self) -> None:
         """Send nothing more; threads that wait for their turn get ClosedError."""
@@ -112,7 +128,7 @@ class Client:
         until: str,
         since: str | None = None,
         start: int = 0,
-    ) -> Page:
+    ) -> Page[Commit]:
         """Return a page of the commits reachable from ``until``, not from ``since``.
 
         Args:
@@ -127,8 +143,30 @@ class Client:
             NoSuchCommitError: One of them is not in the repository (any more).
         """
         path = f"{_repository(project_key, slug)}/commits"
-        excluded = {"since": since} if since else {}
-        return self._page(path, start, until=until, **excluded)
+        params: dict[str, str | int] = {"until": until, **({"since": since} if since else {})}
+        answer = self._get_page(path, start, params, payload.COMMIT_PAGE)
+        if not isinstance(answer, payload.CommitPage):  # a part has another type
+            page = self._page(path, start, answer)
+            commits = [payload.lenient(found) for found in page.values]
+            return Page(commits, page.start, page.next_start)
+        if answer.is_last_page:
+            return Page(answer.values, start, None)
+        return Page(answer.values, start, self._next_start(path, start, answer.next_page_start))
+
+    def count_commits(self, project_key: str, slug: str, until: str) -> int | None:
+        """Return how many commits lead to ``until``, None where the server does not tell.
+
+        It counts them one by one: not a request for every repository.
+        """
+        path = f"{_repository(project_key, slug)}/commits"
+        answer = self._get(path, {"until": until, "limit": 1, "withCounts": "true"})
+        total = answer.get("totalCount") if isinstance(answer, dict) else None
+        return total if type(total) is int else None
+
+    def url_of(self, name: str) -> str:
+        """Return the URL that is asked for a project ``KEY`` or repository ``KEY/slug``."""
+        key, _, slug = name.partition("/")
+        return self._url(_repository(key, slug) if slug else f"projects/{_segment(key)}")
 
     def confirm_login(self) -> None:
         """Make sure that the server knows us, and does not treat us as anonymous.
@@ -137,7 +175,7 @@ class Client:
             FatalError: It does not: ``invalid_credentials``.
         """
         try:
-            self._get("profile/recent/repos", limit=1)
+            self._get("profile/recent/repos", {"limit": 1})
         except errors.FatalError:
             raise
         except errors.InaccessibleError as error:
@@ -157,25 +195,35 @@ class Client:
         start: int | None = 0
         empty = 0
         while start is not None:
-            page = self._page(path, start, **params)
+            page = self._page(path, start, self._get_page(path, start, params))
             empty = 0 if page.values else empty + 1
             if empty > MOST_EMPTY_PAGES:
                 raise self._unexpected(path, f"has {empty} empty pages in a row")
             yield from page.values
             start = page.next_start
 
-    def _page(self, path: str, start: int, **params: str | int) -> Page:
-        answer = self._get(path, **params, start=start, limit=self._page_size)
+    def _get_page(
+        self,
+        path: str,
+        start: int,
+        params: Mapping[str, str | int] = NONE,
+        decoder: Decoder[Any] = ANY,
+    ) -> Any:  # noqa: ANN401 any JSON
+        return self._get(path, {**params, "start": start, "limit": self._page_size}, decoder)
+
+    def _page(self, path: str, start: int, answer: Any) -> Page[Json]:  # noqa: ANN401 any JSON
         values = answer.get("values") if isinstance(answer, dict) else None
         if not isinstance(values, list) or not all(isinstance(v, dict) for v in values):
             raise self._unexpected(path, "has no list `values` of objects")
         if answer.get("isLastPage") is True:
             return Page(values, start, None)
-        next_start = answer.get("nextPageStart")
+        return Page(values, start, self._next_start(path, start, answer.get("nextPageStart")))
+
+    def _next_start(self, path: str, start: int, next_start: object) -> int:
         if type(next_start) is not int or next_start <= start:
             what = f"is not the last page, but goes on at {next_start} after {start}"
             raise self._unexpected(path, what)
-        return Page(values, start, next_start)
+        return next_start
 
     def _object(self, path: str) -> Json:
         answer = self._get(path)
@@ -186,17 +234,21 @@ class Client:
     def _unexpected(self, path: str, what: str) -> errors.BitbucketError:
         return errors.BitbucketError(f"The answer of {self._url(path)} {what}.")
 
-    def _url(self, path: str, **params: str | int) -> str:
+    def _url(self, path: str, params: Mapping[str, str | int] = NONE) -> str:
         query = f"?{urlencode(params)}" if params else ""
         return f"{self.base_url}{API}/{path}{query}"
 
     # What an answer means.
 
-    def _get(self, path: str, **params: str | int) -> Any:  # noqa: ANN401 any JSON
+    def _get(
+        self, path: str, params: Mapping[str, str | int] = NONE, decoder: Decoder[Any] = ANY
+    ) -> Any:  # noqa: ANN401 any JSON
         """Return the JSON of an answer, None for 204 (no content)."""
-        answer = self._transport.get(self._url(path, **params))
+        answer = self._transport.get(self._url(path, params), decoder)
         if user := answer.headers.get("X-AUSERNAME"):
             self.user = user
+        elif self.user and answer.status in {200, 204}:
+            self.unsure = True
         if answer.status == 204:  # noqa: PLR2004
             return None
         if answer.status != 200:  # noqa: PLR2004
@@ -217,6 +269,8 @@ class Client:
             return errors.UnavailableError(what)
         if answer.status in REFUSED:
             return self._no_access(answer, name, what)
+        if answer.status == 407:  # noqa: PLR2004 a proxy wants a login
+            return errors.FatalError(what, code="unreachable", remedy=CHECK_NETWORK)
         return _not_found(answer, name, what)
 
     def _no_access(self, answer: Answer, name: str, what: str) -> errors.BitbucketError:
@@ -233,15 +287,14 @@ class Client:
 
 
 def _not_found(answer: Answer, name: str, what: str) -> errors.BitbucketError:
-    if "NoSuchCommit" in name:
+    # A 400 is documented for an id that is no commit's.
+    if "NoSuchCommit" in name or (answer.status == 400 and "/commits?" in answer.url):  # noqa: PLR2004
         return errors.NoSuchCommitError(what)
-    if answer.status == 400 and "/commits?" in answer.url:  # noqa: PLR2004
-        return errors.NoSuchCommitError(what)  # documented for an invalid id
     if "NoDefaultBranch" in name:
         return errors.NoDefaultBranchError(what)
     if "NoSuchRepository" in name or "NoSuchProject" in name:
         return errors.InaccessibleError(what, answer.status)
-    if not answer.is_json:
+    if not any(_first_error(answer)):  # no error as Bitbucket words them
         return errors.BitbucketError(what, code="not_bitbucket", remedy=NOT_BITBUCKET)
     return errors.BitbucketError(what)
 
@@ -259,7 +312,8 @@ def _first_error(answer: Answer) -> tuple[str, str]:
 def _sentence(answer: Answer, words: str) -> str:
     wait = answer.headers.get("Retry-After")
     asks = f" (Retry-After: {wait})" if wait else ""
-    return f"{answer.url} answers {answer.status}{asks}{': ' if words else ''}{words}."
+    words = f": {words.rstrip('.')}" if words else ""
+    return f"{answer.url} answers {answer.status}{asks}{words}."
 
 
 def _segment(text: str) -> str:

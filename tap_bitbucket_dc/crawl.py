@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 from tap_bitbucket_dc import errors, records
+from tap_bitbucket_dc.errors import printable
 from tap_bitbucket_dc.look_ahead import look_ahead, pages
 from tap_bitbucket_dc.visit import Branch, Commits, Repository, Visit
 
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
     from tap_bitbucket_dc.visit import Bookmark
 
 MOST_PROBES = 100  # in a run, for repositories of the state that are not listed
+MOST_IN_A_ROW = 50  # repositories that the server fails to answer for
 MOST_NAMED = 5  # repositories in a sentence
+
+GRANT = "Have an administrator grant the user (or token) read permission."
 
 logger = logging.getLogger("tap-bitbucket-dc")
 
@@ -122,14 +126,18 @@ class Crawl:
         self._group: Iterator[tuple[_Row, Iterator[Branch | Commits]]] = iter(())
         self._seen: set[int] = set()
         self._failures: dict[str, errors.BitbucketError] = {}
+        self._failed_in_a_row = 0
         self._refused: list[str] = []
         self.reading: Reading
         """The repository whose turn it is."""
         self.known = 0
-        """Repositories listed so far that pass the filters."""
+        """Repositories listed so far to be read; projects, if only they are read."""
+        self.all_listed = False
+        """Whether ``known`` does not grow any more."""
         self.done = 0
         """Repositories whose visit is over."""
         self._accessible = 0
+        self._others = 0  # pass the filters, and are for other shards to read
 
     # Handed out in order.
 
@@ -137,6 +145,7 @@ class Crawl:
         """Yield each project that passes the filters, as Bitbucket lists it."""
         projects = self._list_projects()
         if not self._wanted.repositories:
+            self.known = len(projects)
             yield from projects
             return
         readings = self._look_ahead(self._rows(projects), self._read)
@@ -166,22 +175,25 @@ class Crawl:
         """Note that a repository or project could not be read; go on with others.
 
         Raises:
-            FatalError: The server does not answer anything any more.
+            FatalError: The server does not answer anything any more, or nothing but
+                errors: thousands of repositories would each be tried for long.
         """
         logger.warning("%s was not read: %s", name, error)
         self._failures[name] = error
         if isinstance(error, errors.UnavailableError):
+            self._failed_in_a_row += 1
+            if self._failed_in_a_row >= MOST_IN_A_ROW:
+                raise _no_use(f"{MOST_IN_A_ROW} failed in a row: {error.args[0]}", error)
             try:
                 self._client.application_properties()
             except errors.UnavailableError as down:
-                raise errors.FatalError(
-                    str(down.args[0]), code=down.code, remedy=down.remedy
-                ) from None
+                raise _no_use(str(down.args[0]), down) from None
             except errors.BitbucketError:
                 pass  # it answers
 
     def visited(self, name: str, branch: Branch) -> None:
-        """Note what a repository's default branch says about our permissions."""
+        """Note what a repository's default branch says about server and permissions."""
+        self._failed_in_a_row = 0
         if branch.status == "inaccessible":
             self._refused.append(name)
         else:
@@ -194,21 +206,18 @@ class Crawl:
             BitbucketError: Some repositories failed, or nothing could be read, or a
                 pattern matched nothing.
         """
-        if self._failures:
-            raise self._summary()
         if self._client.unsure:
             self._client.confirm_login()
-        nothing = not self.known if self._wanted.repositories else not self._seen
-        if self._refused and not self._accessible:
-            what = f"No access to {_listed(self._refused)}, and there is nothing else."
-            raise errors.FatalError(
-                what,
-                code="invalid_permissions",
-                remedy="Have an administrator grant the user (or token) read access.",
-            )
-        unmatched = self._filters.unmatched()
+        if self._failures:
+            raise self._summary()
+        nothing = not (self.known or self._others)
+        if self._refused and not (self._accessible or self._others):
+            what = f"No access to {_listed(self._refused)}, and there is nothing else: see "
+            what += f"{self._client.url_of(self._refused[0])}."
+            raise errors.FatalError(what, code="invalid_permissions", remedy=GRANT)
+        unmatched = self._filters.unmatched(repositories=self._wanted.repositories)
         if nothing or unmatched:
-            raise _nothing(unmatched) if nothing else _typo(unmatched)
+            raise _nothing(self._client.base_url, unmatched) if nothing else _typo(unmatched)
 
     def gone(self, names: dict[int, str | None]) -> list[int]:
         """Return the ids of repositories that do not exist any more.
@@ -219,6 +228,8 @@ class Crawl:
         Only the server's word for each counts: filters and lost permissions hide
         repositories, too.
         """
+        if not self._wanted.repositories:
+            return []
         unseen = [(id_, name) for id_, name in names.items() if name and id_ not in self._seen]
         expected = (u for u in unseen if self._filters.project(u[1].partition("/")[0]))
         return [u[0] for u in itertools.islice(expected, MOST_PROBES) if self._is_gone(*u)]
@@ -257,16 +268,20 @@ class Crawl:
             try:
                 for repository in itertools.chain.from_iterable(listing):
                     if self._is_new(path_key, repository):
+                        if not self._filters.shard(repository["id"]):
+                            self._others += 1
+                            continue
                         self.known += 1
                         name = Repository(repository["id"], path_key, repository["slug"])
                         yield _Row(project, repository, name)
             except errors.FatalError:
                 raise
             except errors.InaccessibleError as error:
-                logger.warning("%s is inaccessible: %s", path_key, error.args[0])
+                logger.warning("%s is inaccessible: %s", printable(path_key), error.args[0])
                 self._refused.append(path_key)
             except errors.BitbucketError as error:
-                self.failed(path_key, error)
+                self.failed(printable(path_key), error)
+        self.all_listed = True
 
     def _is_new(self, path_key: str, repository: Json) -> bool:
         """Return whether it passes the filters, and was not listed before.
@@ -331,7 +346,7 @@ class Crawl:
         what = str(error.args[0])
         if error.status == 401 and self._client.user is None:  # noqa: PLR2004
             return self._client.bad_login(what)
-        return errors.FatalError(what, code=error.code, remedy=error.remedy)
+        return errors.FatalError(what, code=error.code, remedy=GRANT)
 
     def _summary(self) -> errors.BitbucketError:
         first = next(iter(self._failures.values()))
@@ -361,14 +376,18 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _nothing(unmatched: list[str]) -> errors.FatalError:
-    what = "The login is right, but no repository is visible that passes the filters"
+def _no_use(what: str, error: errors.UnavailableError) -> errors.FatalError:
+    return errors.FatalError(what, code=error.code, remedy=error.remedy)
+
+
+def _nothing(base_url: str, unmatched: list[str]) -> errors.FatalError:
+    what = f"The login is right, but {base_url} shows no repository that passes the filters"
     what += f": nothing matches {_listed(unmatched)}." if unmatched else "."
     remedy = "Grant the user (or token) read permission, or change the filters."
     return errors.FatalError(what, code="no_resources", remedy=remedy)
 
 
 def _typo(unmatched: list[str]) -> errors.ConfigError:
-    what = f"Nothing visible matches {_listed(unmatched)}; all others were read."
+    what = f"Nothing visible matches {_listed(unmatched)}; all else is as it should be."
     remedy = "Correct the filter, or grant read permission on it."
     return errors.ConfigError(what, remedy=remedy)

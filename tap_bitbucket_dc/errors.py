@@ -19,13 +19,13 @@ import re
 
 # C0 and C1 controls, and the marks that reorder text: a server's words must not
 # steer the terminal that shows them.
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
 _LONGEST_MESSAGE = 500
 
 
 def printable(text: str) -> str:
     """Return a server's words on one line, without control characters, shortened."""
-    text = _CONTROLS.sub(" ", text).strip()
+    text = _CONTROLS.sub(" ", text).encode("utf-8", "replace").decode().strip()
     return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}…"
 
 
@@ -81,3 +81,4 @@ class ConfigError(FatalError):
     """A setting is wrong: which, and why."""
 
     code = "invalid_config"
+    remedy = "Correct it; `tap-bitbucket-dc --about` describes each setting."

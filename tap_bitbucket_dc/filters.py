@@ -7,6 +7,7 @@ Bitbucket's URLs.
 from __future__ import annotations
 
 import fnmatch
+import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tap_bitbucket_dc import errors
@@ -40,7 +41,8 @@ class Filters:
         """Read the settings.
 
         Raises:
-            ConfigError: A repository's pattern is no ``KEY/slug``.
+            ConfigError: A repository's pattern is no ``KEY/slug``, or there is no such
+                shard.
         """
         self._projects = _patterns(config, "projects")
         self._not_projects = _patterns(config, "exclude_projects")
@@ -49,17 +51,25 @@ class Filters:
         self._personal = config["personal_projects"]
         self._forks = config["forks"]
         self._archived = config["archived"]
+        self._shards: int = config["shard_count"]
+        self._shard: int = config["shard_index"]
+        if self._shard >= self._shards:
+            msg = f"`shard_index` is {self._shard}, but `shard_count` is {self._shards}."
+            remedy = "The first shard is 0, the last is `shard_count` - 1."
+            raise errors.ConfigError(msg, remedy=remedy)
         self._matched: set[_Pattern] = set()
 
     def project(self, key: str) -> bool:
         """Return whether any repository of a project may be read."""
         wanted = self._any(self._projects, key) if self._projects else True
+        # Noted as matched also where another filter leaves the project out.
+        excluded = self._any(self._not_projects, key)
         if self._repositories:
             # Noted as matched only by a repository, not by its project.
             wanted &= any(p.matches(key) for p in self._repositories)
         if key.startswith("~"):
             wanted &= self._personal or self._named(key)
-        return wanted and not self._any(self._not_projects, key)
+        return wanted and not excluded
 
     def repository(self, project_key: str, repository: Json) -> bool:
         """Return whether a repository of such a project is read."""
@@ -73,6 +83,10 @@ class Filters:
         if repository.get("archived") and not self._archived:
             return False
         return wanted and not excluded
+
+    def shard(self, id_: int) -> bool:
+        """Return whether the repository or project with an id is this shard's to write."""
+        return shard_of(id_, self._shards) == self._shard
 
     def names_restrict(self) -> bool:
         """Return whether more than the visible is left out."""
@@ -100,12 +114,22 @@ class Filters:
             )
         )
 
-    def unmatched(self) -> list[str]:
-        """Return the patterns without a wildcard that nothing listed has matched."""
-        patterns = [*self._projects, *self._not_projects, *self._repositories]
-        # Of a project that other filters leave out nothing is listed: no mistake.
-        patterns += [p for p in self._not_repositories if self.project(p.key)]
-        return [p.text for p in patterns if p.is_exact and p not in self._matched]
+    def unmatched(self, *, repositories: bool = True) -> list[str]:
+        """Return the patterns without a wildcard that nothing listed has matched.
+
+        Args:
+            repositories: Whether repositories were listed, not projects alone.
+        """
+        matched = set(self._matched)  # `project` below adds to it
+        # What is not listed because of other filters is no mistake.
+        personal = self.all_personal()
+        patterns = self._projects + [
+            p for p in self._not_projects if personal or not p.key.startswith("~")
+        ]
+        if repositories:
+            patterns += self._repositories
+            patterns += [p for p in self._not_repositories if self.project(p.key)]
+        return [p.text for p in patterns if p.is_exact and p not in matched]
 
     def _any(self, patterns: list[_Pattern], key: str, slug: str | None = None) -> bool:
         matched = [p for p in patterns if p.matches(key, slug)]
@@ -116,6 +140,14 @@ class Filters:
         """Return whether a pattern asks for this personal project by its ``~``."""
         patterns = [*self._projects, *self._repositories]
         return any(p.key.startswith("~") and p.matches(key) for p in patterns)
+
+
+def shard_of(id_: int, shards: int) -> int:
+    """Return the shard, from 0, of an id: evenly spread, the same everywhere and for ever.
+
+    It is the CRC-32 of the id's decimal digits, modulo the number of shards.
+    """
+    return zlib.crc32(b"%d" % id_) % shards
 
 
 def _patterns(config: Mapping[str, Any], setting: str) -> list[_Pattern]:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from tap_bitbucket_dc.bookmarks import Bookmarks
 
 LEAST_BYTES = 256 * 1024  # of records between two STATE messages
-TIMES_STATE = 16  # bytes of records for each byte of STATE: its total stays linear
-MOST_SECONDS = 10.0  # until records go out, and so between two STATE messages
+TIMES_STATE = 40  # bytes of records for each byte of STATE: its total stays linear
+MOST_SECONDS = 20.0  # until records go out, and so between two STATE messages
 
 
 class MessageWriter(GenericSingerWriter[bytes, "Message"]):
@@ -88,7 +88,9 @@ class MessageWriter(GenericSingerWriter[bytes, "Message"]):
             self._write_state()
 
     def _write_state(self) -> None:
-        line = self.serialize_message(StateMessage(self._bookmarks.state))
+        # Not as a StateMessage, which copies every partition.
+        message = {"type": "STATE", "value": self._bookmarks.state}
+        line = self._encoder.encode(message) + b"\n"
         self._state_size = len(line)
         self._bookmarks.changed = False
         self._write_all(line)

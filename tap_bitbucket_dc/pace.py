@@ -73,7 +73,8 @@ class Pace:
         finally:
             with self._changed:
                 self._under_way -= 1
-                self._changed.notify()
+                # All: the one woken might have to let a retry go first, and wait on.
+                self._changed.notify_all()
 
     def _seconds_to_wait(self, *, again: bool) -> float:
         if self._closed:

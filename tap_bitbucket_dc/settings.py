@@ -101,6 +101,23 @@ SETTINGS = th.PropertiesList(
         ),
     ),
     th.Property(
+        "shard_count",
+        th.IntegerType(minimum=1),
+        default=1,
+        title="Shards",
+        description=(
+            "Number of runs that share the work, each with a shard_index and a state of "
+            "its own. Each repository is read by one of them."
+        ),
+    ),
+    th.Property(
+        "shard_index",
+        th.IntegerType(minimum=0),
+        default=0,
+        title="Shard",
+        description="Which of these runs this one is: 0 to shard_count - 1.",
+    ),
+    th.Property(
         "concurrency",
         th.IntegerType(minimum=1, maximum=32),
         default=8,
@@ -150,7 +167,7 @@ SETTINGS = th.PropertiesList(
         title="CA bundle",
         description=(
             "File (PEM) with the CA certificates to trust, for this tap only. Else "
-            "REQUESTS_CA_BUNDLE, else those that Python's certifi brings."
+            "REQUESTS_CA_BUNDLE, else those of the system and of Python's certifi."
         ),
     ),
     th.Property(

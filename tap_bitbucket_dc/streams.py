@@ -104,13 +104,14 @@ class BitbucketStream(Stream):
 
     def _is_plain(self) -> bool:
         """Whether records go out as they are: all selected, nothing mapped."""
-        maps = self.stream_maps
+        only, *others = self.stream_maps
+        flattening = only.flattening_options
         return (
             all(self.mask.values())
-            and len(maps) == 1
-            and type(maps[0]) is SameRecordTransform
-            and maps[0].flattening_options is None
-            and maps[0].stream_alias == self.name
+            and not others
+            and type(only) is SameRecordTransform
+            and not (flattening and flattening.enabled)
+            and only.stream_alias == self.name
         )
 
 
@@ -134,6 +135,11 @@ class Projects(BitbucketStream):
     ) -> Context:
         """Return the id of the project; all else is the crawl's."""
         return {"project_id": record["id"]}
+
+    def _record_writer(self) -> Callable[[Record], None]:
+        """Return a way to write the projects of this shard; it reads from all."""
+        write, ours = super()._record_writer(), self._tap.filters.shard
+        return lambda record: write(record) if ours(record["id"]) else None
 
     def _sync_records(
         self, context: Context | None = None, *, write_messages: bool = True
@@ -215,6 +221,7 @@ class Commits(BitbucketStream):
                 if record is not None:
                     newest = max(newest, record["committer_timestamp"] or "")
                     yield record
+            tap.progress.commits += len(page.values)
             if self.is_incremental:
                 tap.bookmarks.done(reading.name, page.after, newest or None)
             tap.checkpoint()

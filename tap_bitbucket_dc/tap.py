@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import logging
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
 
+import click
 from singer_sdk import Tap
 from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
-from singer_sdk.plugin_base import SingerCommand
 
-from tap_bitbucket_dc import errors, records
+from tap_bitbucket_dc import command, errors, records
 from tap_bitbucket_dc.bookmarks import STREAM, Bookmarks
+from tap_bitbucket_dc.check import Check, failure
 from tap_bitbucket_dc.client import Client
 from tap_bitbucket_dc.crawl import Crawl, Wanted
 from tap_bitbucket_dc.filters import Filters
 from tap_bitbucket_dc.messages import MessageWriter
+from tap_bitbucket_dc.progress import Progress
 from tap_bitbucket_dc.settings import SETTINGS
 from tap_bitbucket_dc.streams import Commits, DefaultBranches, Projects, Repositories
 from tap_bitbucket_dc.visit import Bookmark
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import FrameType
 
-    import click
     from singer_sdk import Stream
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
 
@@ -71,7 +71,7 @@ class TapBitbucketDC(Tap):
     def load_state(self, state: dict[str, Any]) -> None:
         """Take over the bookmarks of a former run."""
         super().load_state(state)
-        self.bookmarks.load(cast("dict[str, Any]", self.state))
+        self.bookmarks.load(cast("dict[str, Any]", self.state), self.filters.shard)
 
     # One run.
 
@@ -80,6 +80,11 @@ class TapBitbucketDC(Tap):
         """What asks Bitbucket; made when it is needed, for discovery needs none."""
         _require_one_login(self.config)
         return Client(self.config)
+
+    @functools.cached_property
+    def filters(self) -> Filters:
+        """What the settings choose."""
+        return Filters(self.config)
 
     @functools.cached_property
     def start_date(self) -> int | None:
@@ -95,7 +100,7 @@ class TapBitbucketDC(Tap):
         incremental = isinstance(commits, Commits) and commits.is_incremental
         return Crawl(
             self.client,
-            Filters(self.config),
+            self.filters,
             self.bookmarks.of if incremental else lambda _: Bookmark(),
             wanted=Wanted(
                 streams["repositories"].selected
@@ -107,23 +112,32 @@ class TapBitbucketDC(Tap):
             tick=self.checkpoint,
         )
 
+    @functools.cached_property
+    def progress(self) -> Progress:
+        """What people are told about this run."""
+        return Progress(self.client, self.crawl)
+
     @contextlib.contextmanager
     def run(self) -> Iterator[None]:
         """Hold a run: whatever ends it, what was read is out and the state says so."""
-        _ = self.start_date
+        _ = self.start_date, self.progress
         try:
             yield
             self.crawl.finish()
             self.bookmarks.drop(self.crawl.gone(self.bookmarks.names()))
         finally:
             self.message_writer.finish()
+            self.progress.summary()
             if self._stopped_by:
                 _exit_at_once(128 + self._stopped_by)
             self.crawl.close()
+            for name in ("client", "crawl", "progress"):  # another run begins anew
+                del self.__dict__[name]
 
     def checkpoint(self) -> None:
         """Write what is due, and stop here if a signal asks for it."""
         self.message_writer.flush_when_due()
+        self.progress.tell()
         if self._stopped_by:
             sys.exit(128 + self._stopped_by)
 
@@ -141,35 +155,50 @@ class TapBitbucketDC(Tap):
             raise errors.ConfigError("; ".join(found) + ".") from None
         return [_without_secret(e) for e in found]
 
+    def check(self) -> None:
+        """Print whether a sync would work; raises the BitbucketError it would end with."""
+        Check(self.client, self.filters, self.config, click.echo).run()
+
+    @classmethod
+    def invoke(
+        cls,
+        *,
+        check: bool = False,
+        state: IO[str] | None = None,
+        catalog: IO[str] | None = None,
+        **options: Any,  # noqa: ANN401 as the SDK has them
+    ) -> None:
+        """Do what the options of the command say."""
+        if check:
+            _check(cls, options["config"])
+            return
+        super().invoke(
+            state=command.json_file("--state", state),
+            catalog=command.catalog_file(catalog),
+            **options,
+        )
+
+    @classmethod
+    def cb_config(cls, *args: Any) -> Any:  # noqa: ANN401 as the SDK has them
+        """Return the configuration; raises ConfigError if a file is no JSON object."""
+        with command.readable("--config"):
+            return super().cb_config(*args)
+
     @classmethod
     def get_singer_command(cls) -> click.Command:
         """Return the SDK's command, with one line for an error, not a traceback."""
-        command = super().get_singer_command()
-        return Command(
-            command.name,
-            callback=command.callback,
-            params=command.params,
-            help=cls.__doc__,
-            context_settings=command.context_settings,
-            logger=cls.logger,
-        )
+        return command.Command.of(super().get_singer_command(), cls.__doc__, cls.logger)
 
 
-class Command(SingerCommand):
-    """Ends with a code and a remedy in the last line of the log."""
-
-    def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 as click has it
-        """Run; exit with 1 and one line for whatever a user can cause."""
-        try:
-            return super().main(*args, **kwargs)
-        except errors.BitbucketError as error:
-            self.logger.error("%s", error)  # noqa: TRY400 no traceback
-        except BrokenPipeError:
-            self.logger.error("The target has stopped reading")  # noqa: TRY400
-        except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
-            what = f"A file cannot be read: {error}."
-            self.logger.error("%s", errors.ConfigError(what))  # noqa: TRY400
-        sys.exit(1)
+def _check(tap_class: type[TapBitbucketDC], given: Any) -> None:  # noqa: ANN401 the SDK's
+    tap_class.logger.setLevel(logging.WARNING)  # what is for people goes to stdout
+    tap = None
+    try:
+        tap = tap_class(config=given.config, parse_env_config=given.parse_env)
+        tap.check()
+    except errors.BitbucketError as error:
+        click.echo(failure(error, tap.config if tap else {}))
+        raise
 
 
 def _without_secret(error: str) -> str:

@@ -15,28 +15,29 @@ import re
 import time
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
-import msgspec
 import requests
 import urllib3.exceptions
-from requests.adapters import HTTPAdapter
+from msgspec.json import Decoder
 from requests.structures import CaseInsensitiveDict
 
 from tap_bitbucket_dc import errors
-from tap_bitbucket_dc.connection import Connection
+from tap_bitbucket_dc.connection import Connection, trouble
 from tap_bitbucket_dc.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 CONNECT_TIMEOUT = 10.0  # seconds
+FIRST_BACKOFF = 0.5  # seconds; each next one is twice as long
 LONGEST_BACKOFF = 30.0  # seconds
 LARGEST_BODY = 256 * 1024 * 1024  # bytes; 1,000 commits are about one million
 MOST_REDIRECTS = 3
 RETRIED = frozenset({429, 500, 502, 503, 504})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
+ANY: Decoder[Any] = Decoder()
 NOT_BITBUCKET = "Set `base_url` to what you open in the browser to see Bitbucket."
 
 
@@ -84,12 +85,16 @@ class Transport:
             "User-Agent": f"tap-bitbucket-dc/{metadata.version('tap-bitbucket-dc')}",
             "Authorization": _authorization(config),
         }
-        self._adapter = HTTPAdapter(pool_connections=1, pool_maxsize=config["concurrency"])
+        self._adapter = self._connection.adapter(config["concurrency"])
         self.requests = 0
         """Requests sent so far, retries included."""
+        self.throttled = 0
+        """Answers so far that asked for fewer requests (429)."""
 
-    def get(self, url: str) -> Answer:
+    def get(self, url: str, decoder: Decoder[Any] = ANY) -> Answer:
         """Return the answer, whatever its status, once it need not be tried again.
+
+        JSON that does not fit the types of the decoder is returned without them.
 
         Tried again are 429, 500, 502, 503, 504, trouble with the connection, and JSON
         that is cut off. Never 401 and 403: after some of them Bitbucket locks the
@@ -107,13 +112,13 @@ class Transport:
                     answer = self._follow(url)
                 if answer.status not in RETRIED:
                     self._pace.answered()
-                    return _with_value(answer)
+                    return _with_value(answer, decoder)
                 if last or not self._hold(answer, attempt):
                     return answer
             except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-                trouble = self._connection.trouble(url, error)
-                if last or isinstance(trouble, errors.FatalError):
-                    raise trouble from None
+                found = trouble(url, error)
+                if last or isinstance(found, errors.FatalError):
+                    raise found from None
                 self._sleep(_backoff(attempt))
             except json.JSONDecodeError as error:
                 if last:
@@ -134,6 +139,7 @@ class Transport:
             False if it asks for too long.
         """
         asked = _retry_after(answer.headers)
+        self.throttled += answer.status == 429  # noqa: PLR2004
         if asked is not None and asked > self._max_wait:
             return False
         if answer.status == 429 or asked:  # noqa: PLR2004
@@ -148,12 +154,12 @@ class Transport:
             answer = self._send(url)
             if answer.status not in REDIRECTS:
                 return answer
-            url = urljoin(url, answer.headers.get("Location", ""))
+            location = answer.headers.get("Location", "")
+            url = _joined(url, location)
             if not url.startswith(f"{self.base_url}/rest/"):
                 break
-        to = urlsplit(url)
-        where = f"{to.scheme}://{to.netloc.rpartition('@')[2]}{to.path}"
-        what = f"{answer.url} redirects to {where}, which was not followed."
+        where = re.sub(r"//[^/]*@", "//", re.split(r"[?#]", location)[0])
+        what = f"{answer.url} redirects to {where or 'nowhere'}, which was not followed."
         raise errors.FatalError(what, code="not_bitbucket", remedy=NOT_BITBUCKET)
 
     def _send(self, url: str) -> Answer:
@@ -178,8 +184,11 @@ class Transport:
         body = bytearray()
         while chunk := response.raw.read1(1024 * 1024, decode_content=True):
             body += chunk
-            if time.monotonic() > end or len(body) > LARGEST_BODY:
-                raise requests.Timeout(f"body not complete after {self._timeout:.0f} s")
+            if time.monotonic() > end:
+                raise requests.ReadTimeout(f"body not complete after {self._timeout:g} s")
+            if len(body) > LARGEST_BODY:
+                what = f"The answer of {response.url} has more than {LARGEST_BODY} bytes."
+                raise errors.BitbucketError(what)
         return bytes(body)
 
 
@@ -192,7 +201,7 @@ def _authorization(config: Mapping[str, Any]) -> str:
 
 def _backoff(attempt: int) -> float:
     """Return seconds to wait after the n-th failure (from 0), with jitter."""
-    return min(0.5 * 2.0**attempt, LONGEST_BACKOFF) * random.uniform(0.5, 1)  # noqa: S311
+    return min(FIRST_BACKOFF * 2.0**attempt, LONGEST_BACKOFF) * random.uniform(0.5, 1)  # noqa: S311
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
@@ -207,6 +216,13 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     return max(until - now, 0.0)
 
 
+def _joined(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        return ""
+
+
 def _http_date(value: str) -> float | None:
     try:
         return email.utils.parsedate_to_datetime(value).timestamp()
@@ -214,13 +230,13 @@ def _http_date(value: str) -> float | None:
         return None
 
 
-def _with_value(answer: Answer) -> Answer:
+def _with_value(answer: Answer, decoder: Decoder[Any]) -> Answer:
     if answer.status != 200 or not answer.is_json:  # noqa: PLR2004
         return answer
-    return answer._replace(value=_decode(answer.body))
+    return answer._replace(value=_decode(answer.body, decoder))
 
 
-def _decode(body: bytes) -> Any:  # noqa: ANN401 any JSON
+def _decode(body: bytes, decoder: Decoder[Any]) -> Any:  # noqa: ANN401 any JSON
     r"""Return the JSON of a body; raises JSONDecodeError.
 
     What no JSON writer or database takes becomes U+FFFD: lone surrogates in
@@ -228,12 +244,13 @@ def _decode(body: bytes) -> Any:  # noqa: ANN401 any JSON
     """
     if rb"\u0000" not in body:
         with contextlib.suppress(ValueError, RecursionError):
-            return msgspec.json.decode(body)
+            return decoder.decode(body)
     try:  # the standard library can read it, or says what is wrong
-        value = json.loads(body.decode("utf-8", "replace"))
-    except RecursionError:
-        raise json.JSONDecodeError("nested too deep", "", 0) from None
-    return _clean(value)
+        return _clean(json.loads(body.decode("utf-8", "replace")))
+    except json.JSONDecodeError:
+        raise
+    except (ValueError, RecursionError) as error:  # a number too long, nested too deep
+        raise json.JSONDecodeError(str(error), "", 0) from None
 
 
 def _clean(value: Any) -> Any:  # noqa: ANN401 any JSON

@@ -7,7 +7,7 @@ by date: a branch merged late brings old dates.
 
 from __future__ import annotations
 
-import itertools
+import contextlib
 import logging
 import re
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from tap_bitbucket_dc import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
-    from tap_bitbucket_dc.client import Client, Json, Page
+    from tap_bitbucket_dc.client import Client, Page
+    from tap_bitbucket_dc.payload import Commit
 
-    Pages = Callable[[Callable[[int], Page], int], Iterator[Page]]
+    CommitPage = Page[Commit]
+    Pages = Callable[[Callable[[int], CommitPage], int], Iterator[CommitPage]]
     """Yields the pages from a start on; as ``one_by_one`` does."""
 
 logger = logging.getLogger("tap-bitbucket-dc")
@@ -38,8 +40,8 @@ class Repository(NamedTuple):
     slug: str
 
     def __str__(self) -> str:
-        """Return it as filters name it: ``PAY/ledger``."""
-        return f"{self.project_key}/{self.slug}"
+        """Return it as filters name it: ``PAY/ledger``; fit for a terminal."""
+        return errors.printable(f"{self.project_key}/{self.slug}")
 
 
 class Bookmark(NamedTuple):
@@ -67,7 +69,7 @@ class Branch(NamedTuple):
 class Commits(NamedTuple):
     """Commits as Bitbucket sends them, with what the state must and may say."""
 
-    values: list[Json]
+    values: list[Commit]
     on_default_branch: bool
     before: Bookmark
     """What the state must say before the first of them is out."""
@@ -79,7 +81,7 @@ class _EndLostError(Exception):
     """The server lost the commit up to which it was being read."""
 
 
-def one_by_one(ask: Callable[[int], Page], start: int) -> Iterator[Page]:
+def one_by_one(ask: Callable[[int], CommitPage], start: int) -> Iterator[CommitPage]:
     """Yield the pages from ``start`` on, each where the one before it said."""
     expected: int | None = start
     while expected is not None:
@@ -172,17 +174,26 @@ class Visit:
             yield from self._range(until)
 
     def _unfinished(self) -> Iterator[Commits]:
-        head = self._bookmark.head
+        """Finish the range that a former run, or this one, has begun."""
         try:
             yield from self._move(str(self._bookmark.until))
         except _EndLostError:
             logger.warning(
-                "%s was rewritten after a run that did not finish: commits that only "
-                "that run saw may still be marked as on the default branch",
+                "%s was rewritten before it was read to its end: commits that only "
+                "then were on the default branch may still be marked so",
                 self._repository,
             )
-            self._bookmark = Bookmark(head)
-            yield Commits([], True, self._bookmark, self._bookmark)  # noqa: FBT003
+            yield from self._restored()
+
+    def _restored(self) -> Iterator[Commits]:
+        """Yield what the head in state leads to again: some may be out as removed."""
+        before = self._bookmark
+        if before.head is not None:
+            with contextlib.suppress(errors.NoSuchCommitError):
+                for page in self._read(before.head, None, 0):
+                    yield Commits(page.values, True, before, before)  # noqa: FBT003
+        self._bookmark = Bookmark(before.head)
+        yield Commits([], True, before, self._bookmark)  # noqa: FBT003
 
     def _range(self, until: str) -> Iterator[Commits]:
         """Yield what is new up to a commit, then what is no longer reachable."""
@@ -190,9 +201,12 @@ class Visit:
         if self._bookmark.until != until:
             self._bookmark = Bookmark(since, until)
         forward = since is None
+        ends: set[str] = set()
         try:
             for page in self._read(until, since, self._bookmark.start):
-                forward = forward or _names_parent(page.values, since)
+                if since is not None:
+                    _follow(page.values, ends)
+                    forward = since in ends
                 before = Bookmark(since, until, page.start)
                 if page.next_start is not None:
                     after = Bookmark(since, until, page.next_start)
@@ -204,12 +218,11 @@ class Visit:
             yield from self._in_full(until)
             return
         if not forward:
-            yield from self._removed(until)
+            yield from self._removed(until, ends)
 
     def _in_full(self, until: str) -> Iterator[Commits]:
         """Read all of a history, because the server does not know ``since``."""
         if self._bookmark.head is None or not self._exists(until):
-            self._bookmark = Bookmark(self._bookmark.head)
             raise _EndLostError
         logger.warning(
             "%s was rewritten and its former commits were collected: reading it in "
@@ -219,21 +232,29 @@ class Visit:
         self._bookmark = Bookmark(None)
         yield from self._range(until)
 
-    def _removed(self, new: str | None) -> Iterator[Commits]:
-        """Yield the commits that the former head leads to, and the new does not."""
+    def _removed(self, new: str | None, ends: Collection[str] = ()) -> Iterator[Commits]:
+        """Yield the commits that the former head leads to, and the new does not.
+
+        Args:
+            new: None if there is no default branch any more.
+            ends: Commits that the new head leads to. If one of them comes back, git
+                went by clocks that were wrong (``SLOP`` in its revision.c) and others
+                may be no less mistaken: only a history read in full is sure.
+        """
         old = self._bookmark.head
         if old is None:
             return
         before = self._bookmark if new else Bookmark(old, EMPTIED)
         after = Bookmark(new)
+        mistaken = False
         try:
             for page in self._read(old, new, 0):
-                values, last = page.values, page.next_start is None
+                mistaken = mistaken or any(commit.id in ends for commit in page.values)
+                last = page.next_start is None and not mistaken
                 self._bookmark = after if last else before
-                yield Commits(values, False, before, self._bookmark)  # noqa: FBT003
+                yield Commits(page.values, False, before, self._bookmark)  # noqa: FBT003
         except (errors.NoSuchCommitError, errors.NoDefaultBranchError):
             if new is not None and not self._exists(new):
-                self._bookmark = Bookmark(old)
                 raise _EndLostError from None
             logger.warning(
                 "%s was rewritten and its former commits were collected: they keep "
@@ -242,9 +263,13 @@ class Visit:
             )
             self._bookmark = after
             yield Commits([], False, before, after)  # noqa: FBT003
+        if new is not None and mistaken:
+            logger.warning("%s has dates that mislead git: reading it in full", self._repository)
+            self._bookmark = Bookmark(None)
+            yield from self._range(new)
 
-    def _read(self, until: str, since: str | None, start: int) -> Iterator[Page]:
-        def ask(start: int) -> Page:
+    def _read(self, until: str, since: str | None, start: int) -> Iterator[CommitPage]:
+        def ask(start: int) -> CommitPage:
             _, key, slug = self._repository
             return self._client.commits(key, slug, until=until, since=since, start=start)
 
@@ -258,10 +283,10 @@ class Visit:
         return True
 
 
-def _names_parent(commits: list[Json], commit_id: str | None) -> bool:
-    """Return whether one of the commits is a child of that commit."""
-    parents = itertools.chain.from_iterable(c.get("parents") or () for c in commits)
-    return any(p.get("id") == commit_id for p in parents if isinstance(p, dict))
+def _follow(commits: list[Commit], ends: set[str]) -> None:
+    """Add the parents of commits to the ends, and take the commits themselves away."""
+    ends.update(parent.id for commit in commits for parent in commit.parents)
+    ends.difference_update(commit.id for commit in commits)
 
 
 def _inaccessible(repository: Repository, error: errors.InaccessibleError) -> Branch:

@@ -7,7 +7,6 @@ import io
 import json
 import logging
 import subprocess
-import sys
 import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -30,7 +29,9 @@ class Output(NamedTuple):
     log: str
 
     def records(self, stream: str) -> list[Json]:
-        return [m["record"] for m in self.messages if m["type"] == "RECORD" and m["stream"] == stream]
+        return [
+            m["record"] for m in self.messages if m["type"] == "RECORD" and m["stream"] == stream
+        ]
 
     @property
     def states(self) -> list[Json]:
@@ -76,28 +77,41 @@ class Table:
         }
 
 
-def sync(config: Json, state: Json | None = None, catalog: Json | None = None) -> Output:
+def sync(
+    config: Json,
+    state: Json | None = None,
+    catalog: Json | None = None,
+    *,
+    tap: type[TapBitbucketDC] = TapBitbucketDC,
+) -> Output:
     """Run the tap in this process: quick, for tests of what is read."""
     out, log = io.StringIO(), io.StringIO()
     exit_code = 0
     with contextlib.redirect_stdout(out), _logged_to(log):
         try:
             copy = json.loads(json.dumps(state)) if state is not None else None
-            TapBitbucketDC(config=dict(config), state=copy, catalog=catalog).sync_all()
+            tap(config=dict(config), state=copy, catalog=catalog).sync_all()
         except BitbucketError as error:
             exit_code = 1
-            logging.getLogger("tap-bitbucket-dc").error("%s", error)
+            logging.getLogger("tap-bitbucket-dc").error("%s", error)  # noqa: TRY400
     return Output(_messages(out.getvalue()), exit_code, log.getvalue())
 
 
 def command(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run the tap's command as users do."""
     return subprocess.run(
-        [TAP, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=120, **options
+        [TAP, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        **options,
     )
 
 
-def run(config: Json, directory: Path, state: Json | None = None, *more: str, **options: Any) -> Output:
+def run(
+    config: Json, directory: Path, state: Json | None = None, *more: str, **options: Any
+) -> Output:
     """Run the tap's command with files in a directory."""
     (directory / "config.json").write_text(json.dumps(config))
     arguments: list[str | Path] = ["--config", directory / "config.json", *more]

@@ -1,0 +1,89 @@
+"""Merges the states of shards into one, for when their number changes.
+
+    python -m tap_bitbucket_dc.state merge 0.json 1.json 2.json > merged.json
+
+Each shard of the new number starts from the merged state, and goes on with its own part.
+Takes what the tap writes, and what ``meltano state get`` prints; gives the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tap_bitbucket_dc.bookmarks import STREAM
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+Json = dict[str, Any]
+MELTANO = "singer_state"  # what Meltano wraps a state in
+
+
+class StateError(Exception):
+    """A file holds no state, or two of them say different things of a repository."""
+
+
+def merge(states: Mapping[str, Json]) -> Json:
+    """Return one state with the partitions of all.
+
+    Args:
+        states: By the names that an error gives them.
+
+    Raises:
+        StateError: Two states differ in a repository: they are not of shards that
+            shared the work.
+    """
+    merged: dict[str, tuple[str, Json]] = {}
+    for name, state in states.items():
+        for partition in _partitions(name, state):
+            context = json.dumps(partition.get("context"), sort_keys=True)
+            other, known = merged.setdefault(context, (name, partition))
+            if known != partition:
+                msg = f"{other} and {name} differ in {context}: which is right?"
+                raise StateError(msg)
+    partitions = [partition for _, partition in merged.values()]
+    result = {"bookmarks": {STREAM: {"partitions": partitions}}}
+    return {MELTANO: result} if any(MELTANO in state for state in states.values()) else result
+
+
+def _partitions(name: str, state: Json) -> list[Json]:
+    try:
+        found = state.get(MELTANO, state)["bookmarks"][STREAM]["partitions"]
+        if all(isinstance(partition, dict) for partition in found):
+            return list(found)
+    except (AttributeError, KeyError, TypeError):
+        pass
+    msg = f"{name} is no state with bookmarks, {STREAM}, partitions"
+    raise StateError(msg)
+
+
+def _read(file: Path) -> Json:
+    try:
+        state = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        msg = f"{file} cannot be read: {error}"
+        raise StateError(msg) from None
+    return state if isinstance(state, dict) else {}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tap_bitbucket_dc.state")
+    commands = parser.add_subparsers(required=True)
+    command = commands.add_parser("merge", help="print one state with what all files hold")
+    command.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    files = parser.parse_args(arguments).files
+    try:
+        print(json.dumps(merge({str(file): _read(file) for file in files})))  # noqa: T201 its output
+    except StateError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""Make views over the loaded tables, or a page about them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+try:
+    import psycopg
+
+    from tap_bitbucket_dc.warehouse.report import connect, write_report
+except ModuleNotFoundError as missing:
+    sys.exit(f"{missing}: install tap-bitbucket-dc[warehouse]")
+from tap_bitbucket_dc.warehouse.views import script
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DSN = (
+    "postgresql://user@host/database; by default libpq's environment variables PGHOST, "
+    "PGUSER, PGDATABASE, … count, and PGPASSWORD is the place for the password"
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (psycopg.Error, OSError) as error:
+        sys.exit(f"{type(error).__name__}: {str(error).strip()}")
+
+
+def _views(options: argparse.Namespace) -> None:
+    if options.print:
+        sys.stdout.write(script(options.schema))
+        return
+    with connect(options.dsn, options.schema) as connection:
+        connection.execute(script(options.schema).encode())
+
+
+def _report(options: argparse.Namespace) -> None:
+    write_report(options.dsn, options.output, options.schema)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tap_bitbucket_dc.warehouse", description=__doc__
+    )
+    tables = argparse.ArgumentParser(add_help=False)
+    tables.add_argument("--dsn", default="", help=DSN)
+    tables.add_argument("--schema", default="bitbucket", help="of the tables; default: bitbucket")
+    commands = parser.add_subparsers(required=True)
+    views = commands.add_parser("views", parents=[tables], help="make or renew the views")
+    views.add_argument("--print", action="store_true", help="print the SQL, and do nothing")
+    views.set_defaults(run=_views)
+    report = commands.add_parser("report", parents=[tables], help="write the page")
+    report.add_argument("--output", default="report.html", help="default: report.html")
+    report.set_defaults(run=_report)
+    return parser
+
+
+if __name__ == "__main__":
+    main()

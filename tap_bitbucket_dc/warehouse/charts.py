@@ -1,0 +1,162 @@
+"""The page's charts, as SVG. They take rows of ``report.sql`` and know nothing of databases.
+
+Colours are told apart by the colour-blind, and stand out from a white and from a dark page. What
+else must change with the page is left to its style sheet. Each mark says what it shows in its
+``aria-label``.
+"""
+
+from __future__ import annotations
+
+import io
+from datetime import date, timedelta
+from typing import Any, TypeAlias
+
+import altair
+
+Row: TypeAlias = dict[str, Any]
+
+WIDTH = 950  # pixels, with labels
+STEP = 22  # pixels for each row
+STYLE = altair.Config(
+    background="transparent",
+    axis=altair.AxisConfig(labelFontSize=12),
+    legend=altair.LegendConfig(labelFontSize=12),
+    view=altair.ViewConfig(stroke=None),
+)
+MARKS = 9
+BLUE, ORANGE = "#4477aa", "#cc6611"
+AGES = ("7 days or less", "8 to 30 days", "31 to 90 days", "91 to 365 days", "more than a year")
+STATUSES = ("empty", "missing", "inaccessible", "not read")
+KIND = altair.Color(
+    "kind:N",
+    scale=altair.Scale(domain=["merges", "other commits"], range=[ORANGE, BLUE]),
+    legend=altair.Legend(title=None, orient="top"),
+)
+
+
+def weeks(rows: list[Row]) -> str:
+    """Draw commits per week, merges apart."""
+    bars = [bar for row in rows for bar in _split(row, f"Week of {row['week']}")]
+    count = altair.Y(**_number("upto"))
+    chart = _chart(bars).mark_rect().encode(_week(rows), x2="until:T", y=count, y2="from:Q")
+    return _svg(chart.encode(color=KIND).properties(height=220))
+
+
+def people_per_week(rows: list[Row]) -> str:
+    """Draw how many people committed in each week."""
+    bars = [
+        {**row, **_until(row), "from": 0, "label": f"Week of {row['week']}: {row['people']:,}"}
+        for row in rows
+    ]
+    count = altair.Y(**_number("people"))
+    chart = _chart(bars).mark_rect(color=BLUE)
+    chart = chart.encode(_week(rows), x2="until:T", y=count, y2="from:Q")
+    return _svg(chart.properties(height=110))
+
+
+def busy_repositories(rows: list[Row]) -> str:
+    """Draw a field for each repository and week, the darker the more commits."""
+    fields = [
+        {
+            **row,
+            **_until(row),
+            "label": f"{row['name']}, week of {row['week']}: {row['commits']:,} commits",
+        }
+        for row in rows
+    ]
+    most = max((row["commits"] for row in rows), default=1)
+    shade = altair.Opacity(
+        "commits:Q",
+        scale=altair.Scale(type="log", domain=[1, max(most, 2)], range=[0.25, 1]),
+        legend=altair.Legend(title=None, orient="top", symbolType="square", tickCount=4),
+    )
+    chart = _chart(fields).mark_rect(color=BLUE)
+    chart = chart.encode(_week(rows), x2="until:T", y=_name(), opacity=shade)
+    return _svg(chart.properties(height=altair.Step(STEP)))
+
+
+def busy_people(rows: list[Row]) -> str:
+    """Draw the commits of each person, merges apart."""
+    bars = [bar for row in rows for bar in _split(row, row["name"])]
+    chart = _chart(bars).mark_bar().encode(altair.X(**_number("upto")), x2="from:Q", y=_name())
+    return _svg(chart.encode(color=KIND).properties(height=altair.Step(STEP)))
+
+
+def freshness(rows: list[Row]) -> str:
+    """Draw how many repositories have a newest commit of which age, and how many have none."""
+    counts = {_freshness(row): row["repositories"] for row in rows}
+    bars = [
+        {
+            "name": name,
+            "repositories": counts.get(name, 0),
+            "color": ORANGE if name in STATUSES else BLUE,
+            "label": f"{name}: {counts.get(name, 0):,} repositories",
+        }
+        for name in (*AGES, "no commits loaded", *STATUSES)
+        if name in counts or name in AGES
+    ]
+    chart = _chart(bars).mark_bar()
+    color = altair.Color("color:N", scale=None)
+    return _svg(
+        chart.encode(x=altair.X(**_number("repositories")), y=_name(), color=color).properties(
+            height=altair.Step(STEP)
+        )
+    )
+
+
+def _freshness(row: Row) -> str:
+    if row["status"] != "ok":
+        return str(row["status"])
+    return "no commits loaded" if row["age"] is None else AGES[row["age"]]
+
+
+def _split(row: Row, name: str) -> list[Row]:
+    """Return a bar for the merges, and after it one for the other commits."""
+    commits, merges = row["commits"], row["merges"]
+    label = f"{name}: {commits:,} commits, {merges:,} of them merges"
+    same = {"name": name, "label": label, **_until(row)}
+    return [
+        {**same, "kind": "merges", "from": 0, "upto": merges},
+        {**same, "kind": "other commits", "from": merges, "upto": commits},
+    ]
+
+
+def _until(row: Row) -> Row:
+    """Return where the bar of a week begins and ends: a day is left as the gap to the next."""
+    if "week" not in row:
+        return {}
+    until = date.fromisoformat(row["week"]) + timedelta(days=6)
+    return {"week": row["week"], "until": until.isoformat()}
+
+
+def _chart(rows: list[Row]) -> altair.Chart:
+    data = altair.Data(values=rows)
+    size = altair.AutoSizeParams(type="fit-x", contains="padding")
+    return altair.Chart(data, width=WIDTH, autosize=size).encode(description="label:N")
+
+
+def _week(rows: list[Row]) -> altair.X:
+    """Return an axis of weeks, marked at up to ``MARKS`` of their Mondays."""
+    mondays = sorted({row["week"] for row in rows})
+    marked = mondays[:: -(-len(mondays) // MARKS)]
+    axis = altair.Axis(values=marked, format="%Y-%m-%d", grid=False, labelAlign="left")
+    return altair.X("week:T", scale=altair.Scale(type="utc"), title=None, axis=axis)
+
+
+def _name() -> altair.Y:
+    """Return an axis of names in the order of the rows."""
+    axis = altair.Axis(ticks=False, domain=False, labelLimit=220, labelPadding=6)
+    return altair.Y("name:N", sort=None, title=None, axis=axis)
+
+
+def _number(field: str) -> dict[str, Any]:
+    """Return the arguments of an axis that counts."""
+    axis = altair.Axis(tickMinStep=1, tickCount=5, format=",d", domain=False, ticks=False)
+    return {"shorthand": f"{field}:Q", "title": None, "axis": axis}
+
+
+def _svg(chart: altair.Chart) -> str:
+    chart.config = STYLE
+    text = io.StringIO()
+    chart.save(text, format="svg")
+    return text.getvalue()

@@ -1,0 +1,82 @@
+"""One page about the tables: a single HTML file that needs no network.
+
+The database counts; what comes from it is a few hundred rows, however many commits there are.
+Texts are escaped by the template. Beyond that, the page allows no script but its own.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from psycopg import sql
+
+from tap_bitbucket_dc.warehouse import charts
+
+HERE = Path(__file__).parent
+SHOWN = {"weeks": 52, "top": 20, "rows": 100}
+
+
+def write_report(dsn: str, path: str | Path, schema: str = "bitbucket") -> None:
+    """Write the page about the tables in a schema.
+
+    Args:
+        dsn: libpq's, or SQLAlchemy's: ``postgresql+psycopg://…``. What it leaves out is taken
+            from libpq's environment variables.
+        path: The file; it is replaced.
+        schema: Where the tables are.
+
+    Raises:
+        psycopg.Error: There is no connection, or a table or column is missing.
+    """
+    Path(path).write_text(page(read(dsn, schema)), "utf-8")
+
+
+def connect(dsn: str, schema: str) -> psycopg.Connection:
+    """Return a connection for which a table's name is enough, and the time zone is UTC."""
+    connection = psycopg.connect(re.sub(r"^postgres(ql)?\+\w+:", "postgresql:", dsn))
+    connection.execute(sql.SQL("set search_path to {}").format(sql.Identifier(schema)))
+    connection.execute("set time zone 'UTC'")
+    return connection
+
+
+def read(dsn: str, schema: str) -> dict[str, Any]:
+    """Return what the page shows, as ``report.sql`` builds it."""
+    statement = (HERE / "report.sql").read_text("utf-8")
+    with connect(dsn, schema) as connection:
+        row = connection.execute(statement.encode(), SHOWN).fetchone()
+    facts: dict[str, Any] = row[0] if row else {}
+    return facts
+
+
+def page(facts: dict[str, Any]) -> str:
+    """Return the HTML."""
+    script = (HERE / "report.js").read_text("utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    environment = Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters["number"] = "{:,}".format
+    drawings = {
+        "weeks": charts.weeks(facts["weeks"]),
+        "people_per_week": charts.people_per_week(facts["weeks"]),
+        "busy_repositories": charts.busy_repositories(facts["busy_repositories"]),
+        "busy_people": charts.busy_people(facts["busy_people"]),
+        "freshness": charts.freshness(facts["freshness"]),
+    }
+    return environment.get_template("report.html").render(
+        facts,
+        shown=SHOWN,
+        made=datetime.now(timezone.utc),
+        # Altair has escaped what stands in a drawing.
+        charts={name: Markup(svg) for name, svg in drawings.items()},  # noqa: S704
+        script=Markup(script),  # noqa: S704
+        digest=digest,
+    )

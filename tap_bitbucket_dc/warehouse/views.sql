@@ -1,0 +1,164 @@
+-- Views over the tables that tap-bitbucket-dc fills, with the names and columns that users of DX
+-- know from its Bitbucket Server tables. PostgreSQL 14 or newer.
+-- Nothing is stored in them. Running this again changes nothing, and keeps grants and whatever was
+-- built upon the views.
+
+-- A time is a timestamp, a timestamptz or a text, as the target made the column.
+create or replace function bitbucket_server_utc(moment timestamp) returns timestamp
+    language sql immutable parallel safe return moment;
+create or replace function bitbucket_server_utc(moment timestamptz) returns timestamp
+    language sql immutable parallel safe return moment at time zone 'UTC';
+create or replace function bitbucket_server_utc(moment text) returns timestamp
+    language sql stable parallel safe return moment::timestamptz at time zone 'UTC';
+
+create or replace function bitbucket_server_email(email text) returns text
+    language sql immutable parallel safe return nullif(lower(btrim(email)), '');
+
+create or replace function bitbucket_server_user_id(user_id bigint, email text, name text)
+    returns bigint
+    language sql stable parallel safe return coalesce(
+        user_id,
+        -- The first 63 bits of a hash that never changes, as a number below 0.
+        -1 - ((('x' || encode(substr(sha256(convert_to(coalesce(
+            'email ' || bitbucket_server_email(email),
+            'name ' || nullif(btrim(name), '')
+        ), 'UTF8')), 1, 8), 'hex'))::bit(64)::bigint) & 9223372036854775807)
+    );
+comment on function bitbucket_server_user_id is
+    'Id of a person: Bitbucket''s where it matched a user, else a negative number made of the '
+    'e-mail address, or of the name where there is no address. Null without any of them.';
+
+create or replace view bitbucket_server_user_emails as
+select person.email, max(person.user_id) as user_id
+  from commits
+ cross join lateral (values
+    (bitbucket_server_email(author_email), author_user_id::bigint),
+    (bitbucket_server_email(committer_email), committer_user_id::bigint)
+ ) as person (email, user_id)
+ where person.user_id is not null and person.email is not null
+ group by person.email;
+comment on view bitbucket_server_user_emails is
+    'E-mail addresses that Bitbucket matched to a user in at least one commit. So commits that '
+    'were read before the user had an account count as the user''s, too.';
+comment on column bitbucket_server_user_emails.email is 'In lower case.';
+comment on column bitbucket_server_user_emails.user_id is
+    'Bitbucket''s id of the user; the highest where an address had several.';
+
+create or replace view bitbucket_server_projects as
+select project.id::bigint as id,
+       project.id::bigint as source_id,
+       project.url::text as source_url,
+       project.key::text as key,
+       project.name::text as name,
+       project.description::text as description,
+       project.public::boolean as public,
+       coalesce(branches.readable, true) as api_accessible
+  from projects as project
+  left join (
+    select repository.project_id, bool_or(branch.status <> 'inaccessible') as readable
+      from repositories as repository
+      join default_branches as branch on branch.repository_id = repository.id
+     group by repository.project_id
+  ) as branches on branches.project_id = project.id;
+comment on view bitbucket_server_projects is
+    'Projects, also those that were deleted in Bitbucket since they were loaded.';
+comment on column bitbucket_server_projects.id is 'Bitbucket''s id; stays when the key changes.';
+comment on column bitbucket_server_projects.source_id is 'The same as id.';
+comment on column bitbucket_server_projects.public is
+    'Null where Bitbucket does not say, as for personal projects.';
+comment on column bitbucket_server_projects.api_accessible is
+    'False if it has repositories and none of them could be read when they were last loaded.';
+
+create or replace view bitbucket_server_repositories as
+select repository.id::bigint as id,
+       repository.id::bigint as source_id,
+       repository.project_id::bigint as project_id,
+       repository.url::text as source_url,
+       repository.name::text as name,
+       repository.slug::text as slug,
+       repository.description::text as description,
+       repository.public::boolean as public,
+       branch.display_id::text as default_branch,
+       branch.status <> 'inaccessible' as api_accessible,
+       repository.archived::boolean as archived
+  from repositories as repository
+  left join default_branches as branch on branch.repository_id = repository.id;
+comment on view bitbucket_server_repositories is
+    'Repositories, also those that were deleted in Bitbucket since they were loaded.';
+comment on column bitbucket_server_repositories.id is
+    'Bitbucket''s id; stays when the repository is renamed or moved.';
+comment on column bitbucket_server_repositories.source_id is 'The same as id.';
+comment on column bitbucket_server_repositories.project_id is 'Id in bitbucket_server_projects.';
+comment on column bitbucket_server_repositories.default_branch is
+    'Short name such as main. Null if the repository is empty or inaccessible, or the branch '
+    'does not exist.';
+comment on column bitbucket_server_repositories.api_accessible is
+    'Whether its default branch could be asked for when it was last loaded.';
+comment on column bitbucket_server_repositories.archived is 'Null before Bitbucket 8.0.';
+
+create or replace view bitbucket_server_users as
+with person as (
+    select one.user_id, one.email, one.name, max(one.moment) as newest
+      from commits
+     cross join lateral (values
+        (author_user_id::bigint, author_email::text, author_name::text, committer_timestamp),
+        (committer_user_id::bigint, committer_email::text, committer_name::text,
+         committer_timestamp)
+     ) as one (user_id, email, name, moment)
+     group by one.user_id, one.email, one.name
+), known as (
+    select coalesce(person.user_id, matched.user_id) as source_id,
+           person.user_id is not null as is_matched,
+           person.email, person.name, person.newest
+      from person
+      left join bitbucket_server_user_emails as matched
+        on matched.email = bitbucket_server_email(person.email)
+), identified as (
+    select bitbucket_server_user_id(source_id, email, name) as id, known.* from known
+)
+select distinct on (id) id, source_id, name, email
+  from identified
+ where id is not null
+ order by id, is_matched desc, newest desc nulls last, name, email;
+comment on view bitbucket_server_users is
+    'Authors and committers of the loaded commits, each person once. Users who never committed '
+    'are not in it: the tap does not read the list of users.';
+comment on column bitbucket_server_users.id is
+    'Bitbucket''s id where it matched a user. Else a negative number made of the e-mail address '
+    'in lower case, or of the name where there is no address: the same in every warehouse. It '
+    'becomes Bitbucket''s id when Bitbucket first matches the address to a user. Two people have '
+    'the same number with a probability of 1 in a billion among 100,000.';
+comment on column bitbucket_server_users.source_id is
+    'Bitbucket''s id. Null for people in whom it recognises no user.';
+comment on column bitbucket_server_users.name is 'The one in the newest commit.';
+comment on column bitbucket_server_users.email is 'The one in the newest commit.';
+
+create or replace view bitbucket_server_commits as
+select commits.repository_id::bigint || '/' || commits.id as id,
+       commits.id::text as sha,
+       bitbucket_server_user_id(
+           coalesce(commits.author_user_id::bigint, matched.user_id),
+           commits.author_email, commits.author_name
+       ) as author_id,
+       commits.repository_id::bigint as repository_id,
+       commits.branch::text as branch,
+       bitbucket_server_utc(commits.committer_timestamp) as created,
+       commits.message::text as message
+  from commits
+  left join bitbucket_server_user_emails as matched
+    on matched.email = bitbucket_server_email(commits.author_email)
+ where commits.on_default_branch::boolean;
+comment on view bitbucket_server_commits is
+    'Commits of default branches. A commit that a rewritten default branch no longer leads to is '
+    'not in it, but in the table commits with on_default_branch false.';
+comment on column bitbucket_server_commits.id is
+    'Id of the repository, a slash, the sha: 12/76c728b9…. Unique, as a commit may be in several '
+    'repositories, and the same in every warehouse.';
+comment on column bitbucket_server_commits.author_id is
+    'Id in bitbucket_server_users. Null where git has neither an address nor a name.';
+comment on column bitbucket_server_commits.repository_id is
+    'Id in bitbucket_server_repositories.';
+comment on column bitbucket_server_commits.branch is
+    'Short name of the default branch when the commit was read.';
+comment on column bitbucket_server_commits.created is
+    'When it was committed, in UTC. When it was written is commits.author_timestamp.';

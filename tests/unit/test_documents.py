@@ -1,0 +1,181 @@
+"""What is written for users agrees with the code."""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+from tap_bitbucket_dc import client, connection, crawl, errors, schemas, settings, transport
+from tap_bitbucket_dc.tap import TapBitbucketDC
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+ROOT = Path(__file__).parents[2]
+# Read anew: the SDK adds its own settings to the dictionary in use.
+SETTINGS: dict[str, Any] = runpy.run_path(settings.__file__)["SETTINGS"]
+README = (ROOT / "README.md").read_text("utf-8")
+EXTRACTOR: dict[str, Any] = yaml.safe_load((ROOT / "meltano.yml").read_text("utf-8"))["plugins"][
+    "extractors"
+][0]
+SCHEMAS = {
+    "projects": schemas.PROJECT,
+    "repositories": schemas.REPOSITORY,
+    "default_branches": schemas.DEFAULT_BRANCH,
+    "commits": schemas.COMMIT,
+}
+PROPERTIES = [(name, column) for name, schema in SCHEMAS.items() for column in schema["properties"]]
+
+
+def section(title: str) -> str:
+    """Return a section of the README, to the next heading of its level."""
+    level = title.partition(" ")[0]
+    text = README.split(f"\n{title}\n", 1)[1]
+    return re.split(rf"\n{level} |\n#{{1,{len(level) - 1}}} ", text)[0] if len(level) > 1 else text
+
+
+def rows(title: str) -> dict[str, list[str]]:
+    """Return the rows of a table in a section, by what stands in their first column."""
+    found = {}
+    for line in section(title).splitlines():
+        if line.startswith("| `"):
+            first, *others = [cell.strip() for cell in line.strip("| ").split(" | ")]
+            found[first.strip("`")] = others
+    return found
+
+
+@pytest.mark.parametrize("setting", SETTINGS["properties"])
+def test_every_setting_is_in_the_readme_in_the_same_words(setting: str) -> None:
+    documented = " ".join(rows("## Settings")[setting])
+    assert SETTINGS["properties"][setting]["description"] in documented
+
+
+def test_the_readme_has_no_setting_that_does_not_exist() -> None:
+    assert set(rows("## Settings")) == set(SETTINGS["properties"])
+
+
+@pytest.mark.parametrize("setting", SETTINGS["properties"])
+def test_the_readme_says_the_default_of_every_setting(setting: str) -> None:
+    row = next(line for line in section("## Settings").splitlines() if f"| `{setting}` |" in line)
+    shown = row.split(" | ")[1].strip(" `")
+    default = SETTINGS["properties"][setting].get("default")
+    expected = "required" if setting in SETTINGS["required"] else ""
+    assert shown == (expected if default is None else json.dumps(default))
+
+
+@pytest.mark.parametrize("setting", SETTINGS["properties"])
+def test_every_setting_is_in_meltano_yml(setting: str) -> None:
+    declared = {each["name"]: each for each in EXTRACTOR["settings"]}[setting]
+    described = SETTINGS["properties"][setting]
+    assert " ".join(declared["description"].split()) == described["description"]
+    assert declared["label"] == described["title"]
+    assert declared.get("value") == described.get("default")
+    assert declared.get("sensitive", False) == described.get("secret", False)
+
+
+@pytest.mark.parametrize("setting", SETTINGS["properties"])
+def test_every_setting_of_meltano_yml_has_a_kind_that_fits(setting: str) -> None:
+    kinds = {
+        "string": {"string", "file", "password"},
+        "date-time": {"date_iso8601"},
+        "boolean": {"boolean"},
+        "integer": {"integer"},
+        "number": {"decimal"},
+        "array": {"array"},
+    }
+    described = SETTINGS["properties"][setting]
+    types = described["type"]
+    found = next(t for t in (types if isinstance(types, list) else [types]) if t != "null")
+    declared = {each["name"]: each for each in EXTRACTOR["settings"]}[setting]
+    assert declared["kind"] in kinds[described.get("format", found)]
+
+
+def test_meltano_yml_claims_what_the_tap_can_do() -> None:
+    assert sorted(EXTRACTOR["capabilities"]) == sorted(c.value for c in TapBitbucketDC.capabilities)
+
+
+@pytest.mark.parametrize(("stream", "column"), PROPERTIES)
+def test_every_column_is_described_and_in_the_readme_in_the_same_words(
+    stream: str, column: str
+) -> None:
+    description = SCHEMAS[stream]["properties"][column]["description"]
+    assert description.endswith(".")
+    assert rows(f"### {stream}")[column][1] == description
+
+
+@pytest.mark.parametrize("stream", SCHEMAS)
+def test_the_readme_has_no_column_that_does_not_exist(stream: str) -> None:
+    assert list(rows(f"### {stream}")) == list(SCHEMAS[stream]["properties"])
+
+
+@pytest.mark.parametrize(("stream", "column"), PROPERTIES)
+def test_every_column_has_a_name_that_sql_needs_no_quotes_for(stream: str, column: str) -> None:
+    assert re.fullmatch(r"[a-z][a-z0-9_]{0,62}", column), stream
+
+
+@pytest.mark.parametrize("stream", SCHEMAS)
+def test_every_column_but_the_keys_may_be_null(stream: str) -> None:
+    schema = SCHEMAS[stream]
+    keys = set(TapBitbucketDC(config={"base_url": "x"}).streams[stream].primary_keys)
+    required = {name for name, each in schema["properties"].items() if "null" not in each["type"]}
+    assert required == keys == set(schema["required"])
+
+
+CODES = {
+    "basic_auth_disabled",
+    "captcha_required",
+    "insecure_url",
+    "invalid_config",
+    "invalid_credentials",
+    "invalid_permissions",
+    "no_resources",
+    "not_bitbucket",
+    "rate_limited",
+    "tls_error",
+    "unavailable",
+    "unexpected_answer",
+    "unreachable",
+}
+
+
+def codes(module: ModuleType) -> set[str]:
+    """Return the codes that a module's source gives to errors."""
+    source = Path(str(module.__file__)).read_text("utf-8")
+    return set(re.findall(r"code(?:: str)? ?= ?\"(\w+)\"", source))
+
+
+def test_the_codes_of_errors_are_those_promised() -> None:
+    found = set().union(*map(codes, (client, connection, crawl, errors, transport)))
+    assert found == CODES
+
+
+def test_every_code_of_an_error_is_in_the_readme() -> None:
+    documented = set(re.findall(r"^\| `(\w+)` \|", README, re.MULTILINE))
+    assert documented >= CODES
+
+
+@pytest.mark.parametrize(
+    "error",
+    [each for each in vars(errors).values() if isinstance(each, type)],
+)
+def test_every_kind_of_error_is_in_the_tree(error: type) -> None:
+    assert error.__name__ in str(errors.__doc__)
+
+
+def test_the_sample_state_of_the_readme_is_one_line_of_a_state() -> None:
+    [sample] = re.findall(r"```json\n(\{\"bookmarks\".*?)```", README, re.DOTALL)
+    [partition] = json.loads(sample)["bookmarks"]["commits"]["partitions"]
+    assert re.fullmatch("[0-9a-f]{40}", partition["head"])
+    assert partition["context"] == {"repository_id": 12}
+
+
+def test_the_sample_configuration_of_the_readme_is_valid() -> None:
+    [sample] = re.findall(r"`config.json`:\n\n```json\n(.*?)```", README, re.DOTALL)
+    tap = TapBitbucketDC(config=json.loads(sample), validate_config=True)
+    assert tap.config["projects"] == ["PAY", "OPS"]

@@ -1,0 +1,227 @@
+"""The gate for requests: bounds, speed, pauses, retries first, its end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tap_bitbucket_dc.pace import ClosedError, Pace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+WAIT = 5.0  # seconds after which something will not happen any more
+
+
+class Clock:
+    """Seconds as the test says."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Threads:
+    """Threads that ask for a turn each, and what they came to."""
+
+    def __init__(self) -> None:
+        self.threads: list[threading.Thread] = []
+        self.log: list[str] = []
+
+    def start(self, pace: Pace, name: str, *, again: bool = False) -> threading.Event:
+        """Let a thread take a turn and hold it until the event is set."""
+        leave = threading.Event()
+
+        def run() -> None:
+            try:
+                with pace.turn(again=again):
+                    self.log.append(name)
+                    assert leave.wait(WAIT)
+            except ClosedError:
+                self.log.append(f"{name} is turned away")
+
+        self.threads.append(threading.Thread(target=run, name=name))
+        self.threads[-1].start()
+        return leave
+
+    def comes_to(self, *names: str) -> bool:
+        """Wait until exactly these took their turn, in this order."""
+        end = time.monotonic() + WAIT
+        while self.log != list(names) and time.monotonic() < end:
+            time.sleep(0.001)
+        time.sleep(0.01)  # for one more that should not
+        return self.log == list(names)
+
+
+@pytest.fixture
+def threads() -> Iterator[Threads]:
+    started = Threads()
+    yield started
+    for thread in started.threads:
+        thread.join(WAIT)
+        assert not thread.is_alive()
+
+
+def take_turn(pace: Pace) -> None:
+    """Send a request that takes no time."""
+    with pace.turn():
+        pass
+
+
+def test_no_more_are_under_way_than_may_be(threads: Threads) -> None:
+    pace = Pace(2)
+    first, second = threads.start(pace, "1"), threads.start(pace, "2")
+    assert threads.comes_to("1", "2")
+    third = threads.start(pace, "3")
+    assert threads.comes_to("1", "2")
+    first.set()
+    assert threads.comes_to("1", "2", "3")
+    second.set()
+    third.set()
+
+
+def test_a_turn_that_fails_is_given_back() -> None:
+    pace = Pace(1)
+    with pytest.raises(ZeroDivisionError), pace.turn():
+        1 / 0  # noqa: B018
+    take_turn(pace)  # would wait for ever
+
+
+def waits(pace: Pace, clock: Clock, action: Callable[[], None]) -> float:
+    """Return the seconds that an action waits for, by a clock that moves only for it."""
+    before = clock.now
+    done = threading.Event()
+
+    def run() -> None:
+        action()
+        done.set()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    while not done.wait(0.002):
+        clock.now += 0.25
+        with pace._changed:  # noqa: SLF001 wake up who waits by the real clock
+            pace._changed.notify_all()  # noqa: SLF001
+    thread.join()
+    return clock.now - before
+
+
+def test_requests_follow_each_other_no_faster_than_the_limit_says() -> None:
+    clock = Clock()
+    pace = Pace(8, 0.5, clock)
+    assert waits(pace, clock, lambda: take_turn(pace)) == 0
+    assert waits(pace, clock, lambda: take_turn(pace)) == 2
+    assert waits(pace, clock, lambda: take_turn(pace)) == 2
+
+
+def test_time_without_requests_is_not_saved_up_for_later() -> None:
+    clock = Clock()
+    pace = Pace(8, 0.5, clock)
+    take_turn(pace)
+    clock.now += 1000
+    take_turn(pace)
+    assert waits(pace, clock, lambda: take_turn(pace)) == 2
+
+
+def test_a_pause_holds_for_everyone() -> None:
+    clock = Clock()
+    pace = Pace(8, clock=clock)
+    pace.pause(3)
+    assert waits(pace, clock, lambda: take_turn(pace)) == 3
+
+
+def test_a_shorter_pause_does_not_cut_a_longer_one() -> None:
+    clock = Clock()
+    pace = Pace(8, clock=clock)
+    pace.pause(3)
+    pace.pause(1)
+    assert waits(pace, clock, lambda: take_turn(pace)) == 3
+
+
+def test_after_a_pause_requests_begin_again_one_by_one(threads: Threads) -> None:
+    pace = Pace(8)
+    pace.pause(0)
+    first = threads.start(pace, "1")
+    assert threads.comes_to("1")
+    second, third = threads.start(pace, "2"), threads.start(pace, "3")
+    assert threads.comes_to("1")
+    pace.answered()
+    assert len(threads.log) <= 2
+    end = time.monotonic() + WAIT
+    while len(threads.log) < 2 and time.monotonic() < end:
+        time.sleep(0.001)
+    time.sleep(0.01)
+    assert len(threads.log) == 2
+    for leave in (first, second, third):
+        leave.set()
+
+
+def test_answers_never_let_more_through_than_may_be_at_once(threads: Threads) -> None:
+    pace = Pace(2)
+    pace.pause(0)
+    for _ in range(9):
+        pace.answered()
+    first, second = threads.start(pace, "1"), threads.start(pace, "2")
+    assert threads.comes_to("1", "2")
+    third = threads.start(pace, "3")
+    assert threads.comes_to("1", "2")
+    for leave in (first, second, third):
+        leave.set()
+
+
+def test_a_retry_goes_before_those_that_waited_longer(threads: Threads) -> None:
+    pace = Pace(1)
+    first = threads.start(pace, "1")
+    assert threads.comes_to("1")
+    new = threads.start(pace, "new")
+    time.sleep(0.02)
+    retry = threads.start(pace, "retry", again=True)
+    time.sleep(0.02)
+    first.set()
+    assert threads.comes_to("1", "retry")
+    retry.set()
+    assert threads.comes_to("1", "retry", "new")
+    new.set()
+
+
+def test_who_waits_when_it_is_closed_is_turned_away(threads: Threads) -> None:
+    pace = Pace(1)
+    first = threads.start(pace, "1")
+    assert threads.comes_to("1")
+    threads.start(pace, "2")
+    time.sleep(0.01)
+    pace.close()
+    assert threads.comes_to("1", "2 is turned away")
+    first.set()
+    with pytest.raises(ClosedError):
+        take_turn(pace)
+
+
+def test_a_retry_that_is_turned_away_blocks_nobody(threads: Threads) -> None:
+    pace = Pace(1)
+    first = threads.start(pace, "1")
+    assert threads.comes_to("1")
+    threads.start(pace, "retry", again=True)
+    time.sleep(0.01)
+    pace.close()
+    assert threads.comes_to("1", "retry is turned away")
+    first.set()
+
+
+def test_sleep_lasts_as_long_as_said() -> None:
+    clock = Clock()
+    pace = Pace(1, clock=clock)
+    assert waits(pace, clock, lambda: pace.sleep(2.5)) == 2.5
+
+
+def test_sleep_ends_when_it_is_closed() -> None:
+    pace = Pace(1)
+    threading.Timer(0.02, pace.close).start()
+    began = time.monotonic()
+    pace.sleep(60)
+    assert time.monotonic() - began < WAIT
