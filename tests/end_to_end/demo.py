@@ -1,0 +1,147 @@
+"""Bitbucket to PostgreSQL, twice, and what git says of it: the project in one command.
+
+    python -m tests.end_to_end.demo [ROOT …]
+
+Each ROOT holds git repositories as ``ROOT/PROJECT/repository``. They stay as they are. Without a
+ROOT a few repositories are made. Exits with 1 unless the table holds just git's commits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tap_bitbucket_dc.emulator import Bitbucket
+from tests.end_to_end.project import MeltanoError, MeltanoProject
+from tests.end_to_end.warehouse import warehouse
+from tests.end_to_end.world import copied, loaded, made
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.end_to_end.warehouse import Warehouse
+    from tests.end_to_end.world import Commits, World
+
+REPOSITORIES = """\
+select r.project_key, r.slug, b.display_id as branch, b.status, count(c.id) as commits,
+       count(*) filter (where c.is_merge) as merges, max(c.committer_timestamp) as newest
+  from bitbucket.repositories r
+  join bitbucket.default_branches b on b.repository_id = r.id
+  left join bitbucket.commits c on c.repository_id = r.id
+ group by 1, 2, 3, 4 order by 1, 2"""
+ARRIVED = """\
+select project_key, repository_slug as slug, display_id, committer_timestamp, author_name,
+       on_default_branch, left(split_part(message, E'\\n', 1), 40) as message
+  from bitbucket.commits
+ where _sdc_received_at >= '{since}'
+ order by 1, 2, committer_timestamp, display_id"""
+ROWS_SHOWN = 25
+SUMMARY = "Load from an emulated Bitbucket into PostgreSQL twice, and compare with git."
+ROOT_HELP = "holds git repositories as ROOT/PROJECT/repository; some are made if there is none"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the demo and return its exit code."""
+    parser = argparse.ArgumentParser(prog="demo", description=SUMMARY)
+    parser.add_argument("roots", nargs="*", type=Path, metavar="ROOT", help=ROOT_HELP)
+    roots = parser.parse_args(arguments).roots
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        with tempfile.TemporaryDirectory(prefix="demo-") as directory:
+            return 0 if _demo(Path(directory), roots) else 1
+    except MeltanoError as error:
+        print(f"{error}\nMeltano failed: this is its log.", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+
+
+def _demo(directory: Path, roots: list[Path]) -> bool:
+    """Return whether the tables are equal to git's answers, after each of two runs."""
+    root = directory / "git"
+    world = copied(roots, root) if roots else made(root)
+    _say(f"{len(world.repositories)} git repositories, served as Bitbucket Data Center serves them")
+    with warehouse() as database, Bitbucket(root) as bitbucket:
+        project = MeltanoProject(directory / "meltano", _settings(bitbucket, database))
+        _load(project, bitbucket)
+        _show(database, REPOSITORIES)
+        first = _equals_git(database, world, before={})
+        before = world.commits()
+        _push(world)
+        since = database.query("select clock_timestamp()")[0][0]
+        _load(project, bitbucket)
+        _show(database, ARRIVED.format(since=f"{since:%F %T.%f}"))
+        return _equals_git(database, world, before) and first
+
+
+def _settings(bitbucket: Bitbucket, database: Warehouse) -> dict[str, str]:
+    return {
+        "TAP_BITBUCKET_DC_BASE_URL": bitbucket.url,
+        "TAP_BITBUCKET_DC_TOKEN": "token",
+        "TAP_BITBUCKET_DC_PERSONAL_PROJECTS": "true",
+        "TARGET_POSTGRES_SQLALCHEMY_URL": database.url,
+    }
+
+
+def _load(project: MeltanoProject, bitbucket: Bitbucket) -> None:
+    _say("meltano run tap-bitbucket-dc target-postgres")
+    started, asked = time.monotonic(), len(bitbucket.requests)
+    project.run("tap-bitbucket-dc", "target-postgres")
+    seconds = time.monotonic() - started
+    print(f"{seconds:.1f} s, {len(bitbucket.requests) - asked} requests\n")
+
+
+def _push(world: World) -> None:
+    """Push what a date would miss, what rewrites history, and a first commit."""
+    names = world.with_history()
+    if names:
+        _say(f"git push: a branch as old as the first commit is merged in {names[0]}")
+        world.push_late_merge(names[0])
+    if names[1:]:
+        _say(f"git push --force: the newest commit of {names[-1]} is replaced")
+        world.rewrite(names[-1])
+    for name in world.empty()[:1]:
+        _say(f"git push: the first commit of {name}")
+        world.push_first_commit(name)
+
+
+def _equals_git(database: Warehouse, world: World, before: Commits) -> bool:
+    """Compare the tables with git, and say so."""
+    tables, git = loaded(database), world.commits(before)
+    for name in sorted(tables.keys() | git.keys()):
+        if tables.get(name) != git.get(name):
+            print(f"{name} is not the same: git rev-list has {len(git.get(name, ()))} commits")
+    count = sum(map(len, git.values()))
+    print(f"{count} commits: tables and git rev-list are {'' if tables == git else 'NOT '}equal")
+    return tables == git
+
+
+def _show(database: Warehouse, sql: str) -> None:
+    """Print a statement and what PostgreSQL answers."""
+    columns, rows = database.table(sql)
+    cells = [columns, *([_text(value) for value in row] for row in rows[:ROWS_SHOWN])]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    cells.insert(1, ["-" * width for width in widths])
+    print(sql, end=";\n\n")
+    for line in cells:
+        print("  ".join(map(str.ljust, line, widths)).rstrip())
+    if rows[ROWS_SHOWN:]:
+        print(f"… and {len(rows) - ROWS_SHOWN} more")
+    print()
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _say(text: str) -> None:
+    print(f"\n# {text}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
