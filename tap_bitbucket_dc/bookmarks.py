@@ -15,6 +15,7 @@ only so the next run can tell which of them a rewrite has removed meanwhile.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,7 @@ logger = logging.getLogger("tap-bitbucket-dc")
 
 STREAM = "commits"
 REPLICATION_KEY = "committer_timestamp"
-LONGEST_NAME = 100  # characters of `repository`, so that a partition stays small
+LONGEST_NAME = 102  # bytes of `repository` as JSON, so that a partition stays small
 _COMMIT_ID = re.compile(r"[0-9a-f]{40}")
 
 Partition = dict[str, Any]
@@ -167,7 +168,7 @@ class Bookmarks:
             self._partitions[repository.id] = partition
             self.state["bookmarks"][STREAM]["partitions"].append(partition)
         name = str(repository)
-        partition["repository"] = name if len(name) <= LONGEST_NAME else None
+        partition["repository"] = name if len(json.dumps(name)) <= LONGEST_NAME else None
         return partition
 
 

@@ -32,7 +32,8 @@ Json = dict[str, Any]
 NONE: Mapping[str, str | int] = MappingProxyType({})
 
 API = "/rest/api/1.0"
-MOST_EMPTY_PAGES = 1000  # in a row: a listing that claims to go on for ever
+MOST_EMPTY_PAGES = 1000  # in a row, or such as say the same
+ENDLESS = "goes on for ever, with empty pages or the same rows"
 REFUSED = frozenset({401, 403})
 
 USE_A_TOKEN = "Create an HTTP access token in Bitbucket and set `token`."  # noqa: S105
@@ -51,6 +52,21 @@ class Page(Generic[Row]):
     start: int
     next_start: int | None
     """Where the next page starts, None on the last. Not always start + size."""
+
+
+class Advance:
+    """Whether the pages of a listing lead anywhere."""
+
+    def __init__(self) -> None:
+        """Begin before the first page."""
+        self._values: list[Any] = []
+        self._equal = 0
+
+    def by(self, page: Page[Any]) -> bool:
+        """Take the next page; return False once too many in a row say the same."""
+        self._equal = self._equal + 1 if page.values == self._values else 0
+        self._values = page.values
+        return self._equal <= MOST_EMPTY_PAGES
 
 
 class Client:
@@ -176,7 +192,7 @@ class Client:
         """
         try:
             self._get("profile/recent/repos", {"limit": 1})
-        except errors.FatalError:
+        except (errors.FatalError, errors.RedirectError):
             raise
         except errors.InaccessibleError as error:
             if error.status == 401:  # noqa: PLR2004
@@ -193,12 +209,11 @@ class Client:
 
     def _listing(self, path: str, **params: str | int) -> Iterator[Json]:
         start: int | None = 0
-        empty = 0
+        advance = Advance()
         while start is not None:
             page = self._page(path, start, self._get_page(path, start, params))
-            empty = 0 if page.values else empty + 1
-            if empty > MOST_EMPTY_PAGES:
-                raise self._unexpected(path, f"has {empty} empty pages in a row")
+            if not advance.by(page):
+                raise self._unexpected(path, ENDLESS)
             yield from page.values
             start = page.next_start
 
@@ -254,7 +269,7 @@ class Client:
         if answer.status != 200:  # noqa: PLR2004
             raise self._refusal(answer)
         if not answer.is_json:
-            kind = answer.headers.get("Content-Type", "no Content-Type")
+            kind = answer.headers.get("Content-Type") or "no Content-Type"
             what = f"{answer.url} answers {kind}, not JSON."
             raise errors.BitbucketError(what, code="not_bitbucket", remedy=NOT_BITBUCKET)
         return answer.value
@@ -282,7 +297,8 @@ class Client:
             return errors.FatalError(what, code=code, remedy=USE_A_TOKEN)
         if ".auth." in name and answer.status == 401:  # noqa: PLR2004
             return self.bad_login(what)
-        self.unsure |= "X-AUSERNAME" not in answer.headers
+        if "X-AUSERNAME" not in answer.headers:
+            self.unsure = True
         return errors.InaccessibleError(what, answer.status)
 
 

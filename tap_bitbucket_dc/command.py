@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import logging
 import sys
 from typing import IO, TYPE_CHECKING, Any
 
@@ -47,13 +48,23 @@ class Command(SingerCommand):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 as click has it
         """Run; exit with 1 and one line for whatever a user can cause."""
+        # It logs headers that cannot be parsed with a traceback; their answer is read.
+        logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
         try:
             return super().main(*args, **kwargs)
         except errors.BitbucketError as error:
             self.logger.error("%s", error)  # noqa: TRY400 no traceback
+        except OSError as error:  # what is read has a code by now
+            self.logger.error("Standard output cannot be written: %s", error)  # noqa: TRY400
+        sys.exit(1)
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 as click has it
+        """Run; of a target that is gone click would say nothing."""
+        try:
+            return super().invoke(ctx)
         except BrokenPipeError:
             self.logger.error("The target has stopped reading")  # noqa: TRY400
-        sys.exit(1)
+            sys.exit(1)
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:  # noqa: ANN401 as click has it
         """Return the parsed command line; raises ConfigError for files that cannot be read."""

@@ -68,7 +68,8 @@ class Connection:
             ConfigError: ``invalid_config`` or ``insecure_url``.
         """
         self.base_url = base_url(config["base_url"])
-        if urlsplit(self.base_url).scheme == "http" and not _is_loopback(self.base_url):
+        is_plain = urlsplit(self.base_url).scheme == "http"
+        if is_plain and not _is_loopback(self.base_url):
             _require_permission(self.base_url, granted=config["allow_http"])
         # What a session would find out anew for every request: the environment's
         # proxies (NO_PROXY applied to this host) and REQUESTS_CA_BUNDLE.
@@ -76,7 +77,9 @@ class Connection:
         trusted = config.get("ca_bundle") or found["verify"]
         self._context = _context(trusted)
         _load_client_certificate(self._context, config)
-        self.options: dict[str, Any] = {"proxies": found["proxies"], "verify": trusted}
+        # requests looks for a CA file at each request, without TLS in vain.
+        verify = True if is_plain else trusted
+        self.options: dict[str, Any] = {"proxies": found["proxies"], "verify": verify}
         """Keyword arguments ``proxies`` and ``verify`` of each request."""
         if not config["verify_tls"]:
             self._trust_anyone()
@@ -123,7 +126,7 @@ def base_url(setting: str) -> str:
         remedy = "Remove it; set `token`, or `username` and `password`."
         raise errors.ConfigError(msg, code="insecure_url", remedy=remedy)
     path = quote(_REST.sub("", url.path), safe="/%~:@!$&'()*+,;=")
-    return f"{url.scheme}://{url.netloc}{path}"
+    return f"{url.scheme}://{url.netloc.lower()}{path}"  # as a redirect has it
 
 
 def _is_loopback(url: str) -> bool:

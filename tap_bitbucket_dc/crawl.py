@@ -10,8 +10,9 @@ from __future__ import annotations
 import functools
 import itertools
 import logging
+import random
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from tap_bitbucket_dc import errors, records
 from tap_bitbucket_dc.errors import printable
@@ -32,6 +33,8 @@ MOST_NAMED = 5  # repositories in a sentence
 GRANT = "Have an administrator grant the user (or token) read permission."
 
 logger = logging.getLogger("tap-bitbucket-dc")
+
+Answer = TypeVar("Answer")
 
 
 class Wanted(NamedTuple):
@@ -136,6 +139,7 @@ class Crawl:
         """Whether ``known`` does not grow any more."""
         self.done = 0
         """Repositories whose visit is over."""
+        self._visited = False
         self._accessible = 0
         self._others = 0  # pass the filters, and are for other shards to read
 
@@ -143,7 +147,7 @@ class Crawl:
 
     def projects(self) -> Iterator[Json]:
         """Yield each project that passes the filters, as Bitbucket lists it."""
-        projects = self._list_projects()
+        projects = self._meanwhile_tick(self._list_projects)
         if not self._wanted.repositories:
             self.known = len(projects)
             yield from projects
@@ -185,7 +189,7 @@ class Crawl:
             if self._failed_in_a_row >= MOST_IN_A_ROW:
                 raise _no_use(f"{MOST_IN_A_ROW} failed in a row: {error.args[0]}", error)
             try:
-                self._client.application_properties()
+                self._meanwhile_tick(self._client.application_properties)
             except errors.UnavailableError as down:
                 raise _no_use(str(down.args[0]), down) from None
             except errors.BitbucketError:
@@ -194,6 +198,7 @@ class Crawl:
     def visited(self, name: str, branch: Branch) -> None:
         """Note what a repository's default branch says about server and permissions."""
         self._failed_in_a_row = 0
+        self._visited = True
         if branch.status == "inaccessible":
             self._refused.append(name)
         else:
@@ -211,7 +216,9 @@ class Crawl:
         if self._failures:
             raise self._summary()
         nothing = not (self.known or self._others)
-        if self._refused and not (self._accessible or self._others):
+        # Where nothing is visited, what is listed is all that is read.
+        access = self._accessible or self._others or (self.known and not self._visited)
+        if self._refused and not access:
             what = f"No access to {_listed(self._refused)}, and there is nothing else: see "
             what += f"{self._client.url_of(self._refused[0])}."
             raise errors.FatalError(what, code="invalid_permissions", remedy=GRANT)
@@ -231,8 +238,10 @@ class Crawl:
         if not self._wanted.repositories:
             return []
         unseen = [(id_, name) for id_, name in names.items() if name and id_ not in self._seen]
-        expected = (u for u in unseen if self._filters.project(u[1].partition("/")[0]))
-        return [u[0] for u in itertools.islice(expected, MOST_PROBES) if self._is_gone(*u)]
+        expected = [u for u in unseen if self._filters.project(u[1].partition("/")[0])]
+        # Others each time, or many that are only hidden would shield those behind them.
+        probed = random.sample(expected, min(len(expected), MOST_PROBES))
+        return self._meanwhile_tick(lambda: [u[0] for u in probed if self._is_gone(*u)])
 
     def _is_gone(self, repository_id: int, name: str) -> bool:
         key, _, slug = name.partition("/")
@@ -243,6 +252,12 @@ class Crawl:
         except errors.BitbucketError:
             return False
         return found.get("id") != repository_id
+
+    def _meanwhile_tick(self, ask: Callable[[], Answer]) -> Answer:
+        """Return what ``ask`` does, in a thread: this one hears signals meanwhile."""
+        asked = self._look_ahead((None,), lambda *_: iter((ask(),)))
+        [answer] = (next(answers) for _, answers in asked)
+        return answer
 
     # Read in threads, or ahead.
 

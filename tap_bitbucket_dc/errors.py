@@ -6,6 +6,7 @@
     ├── NoSuchCommitError       the range is read in full, or from its start
     ├── NoDefaultBranchError    status `missing`
     ├── InaccessibleError       status `inaccessible`, the run stays green
+    ├── RedirectError           as BitbucketError; no answer to whether we are known
     ├── UnavailableError        as BitbucketError, if the server still answers at all
     └── FatalError              the run ends
         └── ConfigError             before any request
@@ -64,6 +65,10 @@ class InaccessibleError(BitbucketError):
         """Take what happened and the HTTP status: 401, 403 or 404."""
         super().__init__(what)
         self.status = status
+
+
+class RedirectError(BitbucketError):
+    """A redirect out of the REST API, as to a login page."""
 
 
 class UnavailableError(BitbucketError):

@@ -7,6 +7,7 @@ STATE goes out **before** them, saying which ranges they may come from (see
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import time
@@ -82,7 +83,7 @@ class MessageWriter(GenericSingerWriter[bytes, "Message"]):
         self._flushed_at = time.monotonic()
 
     def finish(self) -> None:
-        """Write what waits, and the last STATE; nothing if nobody reads any more."""
+        """Write what waits, and the last STATE; nothing if not all before it is out."""
         if not self._broken:
             self.flush()
             self._write_state()
@@ -99,17 +100,21 @@ class MessageWriter(GenericSingerWriter[bytes, "Message"]):
         """Write until all is out: a raw pipe takes a part at a time."""
         if not data:
             return
+        if sys.stdout is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         output = getattr(sys.stdout, "buffer", None)
         if output is None:  # a test's io.StringIO
             sys.stdout.write(data.decode())
             return
         rest = memoryview(data)
+        # Until all is out: a STATE after lines that are lost would not be true.
+        self._broken = True
         try:
             while rest:
                 rest = rest[output.write(rest) :]
             output.flush()
-        except BrokenPipeError:
-            self._broken = True
+        except OSError:
             # Else the interpreter tries once more when it ends, and complains.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise
+        self._broken = False

@@ -36,14 +36,17 @@ class Pace:
             clock: Seconds that only grow.
         """
         self._at_once = at_once
-        self._limit = at_once
+        self._limit = float(at_once)
         self._gap = 1 / per_second if per_second else 0.0
         self._clock = clock
-        self._changed = threading.Condition()
-        self._under_way = 0
+        lock = threading.Lock()
+        self._lock = lock
+        self._new = threading.Condition(lock)
+        self._retries = threading.Condition(lock)
         self._retries_waiting = 0
+        self._under_way = 0
         self._not_before = 0.0
-        self._closed = False
+        self._closed = threading.Event()
 
     @contextlib.contextmanager
     def turn(self, *, again: bool = False) -> Iterator[None]:
@@ -56,55 +59,61 @@ class Pace:
         Raises:
             ClosedError: The gate was closed.
         """
-        with self._changed:
+        with self._lock:
             self._retries_waiting += again
             try:
                 while seconds := self._seconds_to_wait(again=again):
-                    self._changed.wait(seconds)
+                    (self._retries if again else self._new).wait(seconds)
             finally:
-                if again:
-                    self._retries_waiting -= 1
-                    self._changed.notify_all()
+                self._retries_waiting -= again
             self._under_way += 1
             if self._gap:
                 self._not_before = max(self._not_before, self._clock()) + self._gap
+            self._wake_one()
         try:
             yield
         finally:
-            with self._changed:
+            with self._lock:
                 self._under_way -= 1
-                # All: the one woken might have to let a retry go first, and wait on.
-                self._changed.notify_all()
+                self._wake_one()
 
     def _seconds_to_wait(self, *, again: bool) -> float:
-        if self._closed:
+        if self._closed.is_set():
             raise ClosedError
-        if self._under_way >= self._limit or (self._retries_waiting and not again):
+        if self._under_way >= int(self._limit) or (self._retries_waiting and not again):
             return threading.TIMEOUT_MAX
         return max(self._not_before - self._clock(), 0.0)
 
+    def _wake_one(self) -> None:
+        # Whoever passes wakes the next one, if more may pass: to wake all each time
+        # would cost more than the requests.
+        if self._under_way < int(self._limit):
+            (self._retries if self._retries_waiting else self._new).notify()
+
     def pause(self, seconds: float) -> None:
         """Keep every thread from sending for so long, then begin again one by one."""
-        with self._changed:
+        with self._lock:
             self._not_before = max(self._not_before, self._clock() + seconds)
-            self._limit = 1
+            self._limit = 1.0
 
     def answered(self) -> None:
-        """Say that a request was answered: after a pause, one more may go at once."""
+        """Say that a request was answered: after a pause, more may go at once by and by.
+
+        One more when as many were answered as may go at once: the next pause comes
+        anyway, and of those under way then each costs a retry.
+        """
         if self._limit < self._at_once:
-            with self._changed:
-                self._limit = min(self._limit + 1, self._at_once)
-                self._changed.notify_all()
+            with self._lock:
+                self._limit = min(self._limit + 1 / self._limit, self._at_once)
+                self._wake_one()
 
     def close(self) -> None:
         """Let nobody through any more; those who wait get ClosedError."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
+        self._closed.set()
+        with self._lock:
+            self._new.notify_all()
+            self._retries.notify_all()
 
     def sleep(self, seconds: float) -> None:
         """Sleep, but no longer than until the gate is closed."""
-        end = self._clock() + seconds
-        with self._changed:
-            while not self._closed and (rest := end - self._clock()) > 0:
-                self._changed.wait(rest)
+        self._closed.wait(seconds)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tap_bitbucket_dc.records import Record
     from tap_bitbucket_dc.tap import TapBitbucketDC
 
-QUIET = (errors.BitbucketError, AbortedSyncFailedException, AbortedSyncPausedException)
+QUIET = (errors.BitbucketError, OSError, AbortedSyncFailedException, AbortedSyncPausedException)
 
 
 class BitbucketStream(Stream):

@@ -7,7 +7,6 @@ import functools
 import logging
 import os
 import signal
-import sys
 from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
 
 import click
@@ -126,12 +125,9 @@ class TapBitbucketDC(Tap):
             self.crawl.finish()
             self.bookmarks.drop(self.crawl.gone(self.bookmarks.names()))
         finally:
-            self.message_writer.finish()
-            self.progress.summary()
-            if self._stopped_by:
-                _exit_at_once(128 + self._stopped_by)
+            self._end()
             self.crawl.close()
-            for name in ("client", "crawl", "progress"):  # another run begins anew
+            for name in ("client", "crawl", "filters", "progress"):  # another run begins anew
                 del self.__dict__[name]
 
     def checkpoint(self) -> None:
@@ -139,7 +135,14 @@ class TapBitbucketDC(Tap):
         self.message_writer.flush_when_due()
         self.progress.tell()
         if self._stopped_by:
-            sys.exit(128 + self._stopped_by)
+            self._end()  # an exception would wait for the requests under way
+
+    def _end(self) -> None:
+        """Write what was read and the last STATE; stop here if a signal asks for it."""
+        self.message_writer.finish()
+        self.progress.summary()
+        if self._stopped_by:
+            _exit_at_once(128 + self._stopped_by)
 
     def _handle_termination(self, signum: int, _frame: FrameType | None) -> None:
         # The SDK would write STATE here, perhaps into the middle of another line.
@@ -191,14 +194,16 @@ class TapBitbucketDC(Tap):
 
 
 def _check(tap_class: type[TapBitbucketDC], given: Any) -> None:  # noqa: ANN401 the SDK's
+    tap, level = None, tap_class.logger.level
     tap_class.logger.setLevel(logging.WARNING)  # what is for people goes to stdout
-    tap = None
     try:
         tap = tap_class(config=given.config, parse_env_config=given.parse_env)
         tap.check()
     except errors.BitbucketError as error:
         click.echo(failure(error, tap.config if tap else {}))
         raise
+    finally:
+        tap_class.logger.setLevel(level)
 
 
 def _without_secret(error: str) -> str:

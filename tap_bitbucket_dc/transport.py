@@ -102,7 +102,8 @@ class Transport:
 
         Raises:
             UnavailableError: No answer after all retries.
-            FatalError: The certificate is not trusted, or it redirects elsewhere.
+            FatalError: The certificate is not trusted.
+            RedirectError: It redirects elsewhere.
             BitbucketError: It says that it is JSON, but is none.
         """
         for attempt in range(self._max_retries + 1):
@@ -160,7 +161,7 @@ class Transport:
                 break
         where = re.sub(r"//[^/]*@", "//", re.split(r"[?#]", location)[0])
         what = f"{answer.url} redirects to {where or 'nowhere'}, which was not followed."
-        raise errors.FatalError(what, code="not_bitbucket", remedy=NOT_BITBUCKET)
+        raise errors.RedirectError(what, code="not_bitbucket", remedy=NOT_BITBUCKET)
 
     def _send(self, url: str) -> Answer:
         self.requests += 1

@@ -13,6 +13,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from tap_bitbucket_dc import errors
+from tap_bitbucket_dc.client import ENDLESS, Advance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -253,7 +254,7 @@ class Visit:
                 last = page.next_start is None and not mistaken
                 self._bookmark = after if last else before
                 yield Commits(page.values, False, before, self._bookmark)  # noqa: FBT003
-        except (errors.NoSuchCommitError, errors.NoDefaultBranchError):
+        except errors.NoSuchCommitError:
             if new is not None and not self._exists(new):
                 raise _EndLostError from None
             logger.warning(
@@ -271,9 +272,18 @@ class Visit:
     def _read(self, until: str, since: str | None, start: int) -> Iterator[CommitPage]:
         def ask(start: int) -> CommitPage:
             _, key, slug = self._repository
-            return self._client.commits(key, slug, until=until, since=since, start=start)
+            try:
+                return self._client.commits(key, slug, until=until, since=since, start=start)
+            except errors.NoDefaultBranchError as error:
+                # Emptied meanwhile: then no commit is known either.
+                raise errors.NoSuchCommitError(error.args[0]) from None
 
-        return self._pages(ask, start)
+        advance = Advance()
+        for page in self._pages(ask, start):
+            if not advance.by(page):
+                what = f"The listing of the commits of {self._repository} {ENDLESS}."
+                raise errors.BitbucketError(what)
+            yield page
 
     def _exists(self, commit: str) -> bool:
         try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 try:
     import psycopg
 
-    from tap_bitbucket_dc.warehouse.report import connect, write_report
+    from tap_bitbucket_dc.warehouse.report import connected, write_report
 except ModuleNotFoundError as missing:
     sys.exit(f"{missing}: install tap-bitbucket-dc[warehouse]")
 from tap_bitbucket_dc.warehouse.views import script
@@ -36,7 +36,7 @@ def _views(options: argparse.Namespace) -> None:
     if options.print:
         sys.stdout.write(script(options.schema))
         return
-    with connect(options.dsn, options.schema) as connection:
+    with connected(options.dsn, options.schema) as connection:
         connection.execute(script(options.schema).encode())
 
 

@@ -11,33 +11,33 @@ import io
 from datetime import date, timedelta
 from typing import Any, TypeAlias
 
-import altair
+import altair as alt
 
 Row: TypeAlias = dict[str, Any]
 
 WIDTH = 950  # pixels, with labels
 STEP = 22  # pixels for each row
-STYLE = altair.Config(
+STYLE = alt.Config(
     background="transparent",
-    axis=altair.AxisConfig(labelFontSize=12),
-    legend=altair.LegendConfig(labelFontSize=12),
-    view=altair.ViewConfig(stroke=None),
+    axis=alt.AxisConfig(labelFontSize=12),
+    legend=alt.LegendConfig(labelFontSize=12),
+    view=alt.ViewConfig(stroke=None),
 )
 MARKS = 9
 BLUE, ORANGE = "#4477aa", "#cc6611"
 AGES = ("7 days or less", "8 to 30 days", "31 to 90 days", "91 to 365 days", "more than a year")
 STATUSES = ("empty", "missing", "inaccessible", "not read")
-KIND = altair.Color(
+KIND = alt.Color(
     "kind:N",
-    scale=altair.Scale(domain=["merges", "other commits"], range=[ORANGE, BLUE]),
-    legend=altair.Legend(title=None, orient="top"),
+    scale=alt.Scale(domain=["merges", "other commits"], range=[ORANGE, BLUE]),
+    legend=alt.Legend(title=None, orient="top"),
 )
 
 
 def weeks(rows: list[Row]) -> str:
     """Draw commits per week, merges apart."""
     bars = [bar for row in rows for bar in _split(row, f"Week of {row['week']}")]
-    count = altair.Y(**_number("upto"))
+    count = alt.Y(**_number("upto", bars))
     chart = _chart(bars).mark_rect().encode(_week(rows), x2="until:T", y=count, y2="from:Q")
     return _svg(chart.encode(color=KIND).properties(height=220))
 
@@ -45,10 +45,15 @@ def weeks(rows: list[Row]) -> str:
 def people_per_week(rows: list[Row]) -> str:
     """Draw how many people committed in each week."""
     bars = [
-        {**row, **_until(row), "from": 0, "label": f"Week of {row['week']}: {row['people']:,}"}
+        {
+            **row,
+            **_until(row),
+            "from": 0,
+            "label": f"Week of {row['week']}; authors: {row['people']:,}",
+        }
         for row in rows
     ]
-    count = altair.Y(**_number("people"))
+    count = alt.Y(**_number("people", bars))
     chart = _chart(bars).mark_rect(color=BLUE)
     chart = chart.encode(_week(rows), x2="until:T", y=count, y2="from:Q")
     return _svg(chart.properties(height=110))
@@ -60,26 +65,26 @@ def busy_repositories(rows: list[Row]) -> str:
         {
             **row,
             **_until(row),
-            "label": f"{row['name']}, week of {row['week']}: {row['commits']:,} commits",
+            "label": f"{row['name']}, week of {row['week']}; commits: {row['commits']:,}",
         }
         for row in rows
     ]
     most = max((row["commits"] for row in rows), default=1)
-    shade = altair.Opacity(
+    shade = alt.Opacity(
         "commits:Q",
-        scale=altair.Scale(type="log", domain=[1, max(most, 2)], range=[0.25, 1]),
-        legend=altair.Legend(title=None, orient="top", symbolType="square", tickCount=4),
+        scale=alt.Scale(type="log", domain=[1, max(most, 2)], range=[0.25, 1]),
+        legend=alt.Legend(title=None, orient="top", symbolType="square", tickCount=4),
     )
     chart = _chart(fields).mark_rect(color=BLUE)
     chart = chart.encode(_week(rows), x2="until:T", y=_name(), opacity=shade)
-    return _svg(chart.properties(height=altair.Step(STEP)))
+    return _svg(chart.properties(height=alt.Step(STEP)))
 
 
 def busy_people(rows: list[Row]) -> str:
     """Draw the commits of each person, merges apart."""
     bars = [bar for row in rows for bar in _split(row, row["name"])]
-    chart = _chart(bars).mark_bar().encode(altair.X(**_number("upto")), x2="from:Q", y=_name())
-    return _svg(chart.encode(color=KIND).properties(height=altair.Step(STEP)))
+    chart = _chart(bars).mark_bar().encode(alt.X(**_number("upto", bars)), x2="from:Q", y=_name())
+    return _svg(chart.encode(color=KIND).properties(height=alt.Step(STEP)))
 
 
 def freshness(rows: list[Row]) -> str:
@@ -90,16 +95,16 @@ def freshness(rows: list[Row]) -> str:
             "name": name,
             "repositories": counts.get(name, 0),
             "color": ORANGE if name in STATUSES else BLUE,
-            "label": f"{name}: {counts.get(name, 0):,} repositories",
+            "label": f"{name}; repositories: {counts.get(name, 0):,}",
         }
         for name in (*AGES, "no commits loaded", *STATUSES)
         if name in counts or name in AGES
     ]
     chart = _chart(bars).mark_bar()
-    color = altair.Color("color:N", scale=None)
+    color = alt.Color("color:N", scale=None)
     return _svg(
-        chart.encode(x=altair.X(**_number("repositories")), y=_name(), color=color).properties(
-            height=altair.Step(STEP)
+        chart.encode(x=alt.X(**_number("repositories", bars)), y=_name(), color=color).properties(
+            height=alt.Step(STEP)
         )
     )
 
@@ -113,7 +118,7 @@ def _freshness(row: Row) -> str:
 def _split(row: Row, name: str) -> list[Row]:
     """Return a bar for the merges, and after it one for the other commits."""
     commits, merges = row["commits"], row["merges"]
-    label = f"{name}: {commits:,} commits, {merges:,} of them merges"
+    label = f"{name}; commits: {commits:,}, merges: {merges:,}"
     same = {"name": name, "label": label, **_until(row)}
     return [
         {**same, "kind": "merges", "from": 0, "upto": merges},
@@ -129,33 +134,39 @@ def _until(row: Row) -> Row:
     return {"week": row["week"], "until": until.isoformat()}
 
 
-def _chart(rows: list[Row]) -> altair.Chart:
-    data = altair.Data(values=rows)
-    size = altair.AutoSizeParams(type="fit-x", contains="padding")
-    return altair.Chart(data, width=WIDTH, autosize=size).encode(description="label:N")
+def _chart(rows: list[Row]) -> alt.Chart:
+    size = alt.AutoSizeParams(type="fit-x", contains="padding")
+    chart: alt.Chart = alt.Chart({"values": rows}, width=WIDTH, autosize=size).encode(
+        description="label:N"
+    )
+    return chart
 
 
-def _week(rows: list[Row]) -> altair.X:
+def _week(rows: list[Row]) -> alt.X:
     """Return an axis of weeks, marked at up to ``MARKS`` of their Mondays."""
     mondays = sorted({row["week"] for row in rows})
-    marked = mondays[:: -(-len(mondays) // MARKS)]
-    axis = altair.Axis(values=marked, format="%Y-%m-%d", grid=False, labelAlign="left")
-    return altair.X("week:T", scale=altair.Scale(type="utc"), title=None, axis=axis)
+    marked = mondays[:: len(mondays) // MARKS + 1]
+    axis = alt.Axis(values=marked, format="%Y-%m-%d", grid=False, labelAlign="left")
+    return alt.X("week:T", scale=alt.Scale(type="utc"), title=None, axis=axis)
 
 
-def _name() -> altair.Y:
+def _name() -> alt.Y:
     """Return an axis of names in the order of the rows."""
-    axis = altair.Axis(ticks=False, domain=False, labelLimit=220, labelPadding=6)
-    return altair.Y("name:N", sort=None, title=None, axis=axis)
+    axis = alt.Axis(ticks=False, domain=False, labelLimit=220, labelPadding=6)
+    gap = alt.Scale(paddingInner=0.12)
+    return alt.Y("name:N", sort=None, title=None, axis=axis, scale=gap)
 
 
-def _number(field: str) -> dict[str, Any]:
+def _number(field: str, rows: list[Row]) -> dict[str, Any]:
     """Return the arguments of an axis that counts."""
-    axis = altair.Axis(tickMinStep=1, tickCount=5, format=",d", domain=False, ticks=False)
+    most = max((row[field] for row in rows), default=0)
+    # Vega marks small counts at halves, too.
+    marked = {"values": list(range(most + 1))} if most < 6 else {"tickCount": 5}  # noqa: PLR2004
+    axis = alt.Axis(**marked, format=",d", domain=False, ticks=False)
     return {"shorthand": f"{field}:Q", "title": None, "axis": axis}
 
 
-def _svg(chart: altair.Chart) -> str:
+def _svg(chart: alt.Chart) -> str:
     chart.config = STYLE
     text = io.StringIO()
     chart.save(text, format="svg")

@@ -9,9 +9,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -20,8 +21,12 @@ from psycopg import sql
 
 from tap_bitbucket_dc.warehouse import charts
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 HERE = Path(__file__).parent
 SHOWN = {"weeks": 52, "top": 20, "rows": 100}
+MEMORY = "set work_mem = '128MB'"  # else ten million commits are counted on the disk
 
 
 def write_report(dsn: str, path: str | Path, schema: str = "bitbucket") -> None:
@@ -39,18 +44,28 @@ def write_report(dsn: str, path: str | Path, schema: str = "bitbucket") -> None:
     Path(path).write_text(page(read(dsn, schema)), "utf-8")
 
 
-def connect(dsn: str, schema: str) -> psycopg.Connection:
-    """Return a connection for which a table's name is enough, and the time zone is UTC."""
-    connection = psycopg.connect(re.sub(r"^postgres(ql)?\+\w+:", "postgresql:", dsn))
-    connection.execute(sql.SQL("set search_path to {}").format(sql.Identifier(schema)))
-    connection.execute("set time zone 'UTC'")
-    return connection
+@contextmanager
+def connected(dsn: str, schema: str) -> Iterator[psycopg.Connection]:
+    """Yield a connection for which a table's name is enough, and the time zone is UTC.
+
+    Raises:
+        psycopg.Error: There is no connection, or no such schema.
+    """
+    libpq = re.sub(r"^postgres(ql)?\+\w+:", "postgresql:", dsn)
+    with psycopg.connect(libpq, autocommit=True) as connection:
+        found = connection.execute("select to_regnamespace(quote_ident(%s))", [schema])
+        if found.fetchone() == (None,):
+            raise psycopg.errors.InvalidSchemaName(f'there is no schema "{schema}"')
+        connection.execute(sql.SQL("set search_path to {}").format(sql.Identifier(schema)))
+        connection.execute("set time zone 'UTC'")
+        yield connection
 
 
 def read(dsn: str, schema: str) -> dict[str, Any]:
     """Return what the page shows, as ``report.sql`` builds it."""
     statement = (HERE / "report.sql").read_text("utf-8")
-    with connect(dsn, schema) as connection:
+    with connected(dsn, schema) as connection:
+        connection.execute(MEMORY)
         row = connection.execute(statement.encode(), SHOWN).fetchone()
     facts: dict[str, Any] = row[0] if row else {}
     return facts

@@ -29,14 +29,16 @@ comment on function bitbucket_server_user_id is
     'e-mail address, or of the name where there is no address. Null without any of them.';
 
 create or replace view bitbucket_server_user_emails as
-select person.email, max(person.user_id) as user_id
-  from commits
- cross join lateral (values
-    (bitbucket_server_email(author_email), author_user_id::bigint),
-    (bitbucket_server_email(committer_email), committer_user_id::bigint)
- ) as person (email, user_id)
- where person.user_id is not null and person.email is not null
- group by person.email;
+select bitbucket_server_email(person.email) as email, max(person.user_id) as user_id
+  from (
+    select author_email as email, max(author_user_id::bigint) as user_id
+      from commits where author_user_id is not null group by 1
+     union all
+    select committer_email, max(committer_user_id::bigint)
+      from commits where committer_user_id is not null group by 1
+  ) as person
+ where bitbucket_server_email(person.email) is not null
+ group by 1;
 comment on view bitbucket_server_user_emails is
     'E-mail addresses that Bitbucket matched to a user in at least one commit. So commits that '
     'were read before the user had an account count as the user''s, too.';
@@ -98,14 +100,13 @@ comment on column bitbucket_server_repositories.archived is 'Null before Bitbuck
 
 create or replace view bitbucket_server_users as
 with person as (
-    select one.user_id, one.email, one.name, max(one.moment) as newest
-      from commits
-     cross join lateral (values
-        (author_user_id::bigint, author_email::text, author_name::text, committer_timestamp),
-        (committer_user_id::bigint, committer_email::text, committer_name::text,
-         committer_timestamp)
-     ) as one (user_id, email, name, moment)
-     group by one.user_id, one.email, one.name
+    select author_user_id::bigint as user_id, author_email::text as email,
+           author_name::text as name, max(committer_timestamp) as newest
+      from commits group by 1, 2, 3
+     union all
+    select committer_user_id::bigint, committer_email::text, committer_name::text,
+           max(committer_timestamp)
+      from commits group by 1, 2, 3
 ), known as (
     select coalesce(person.user_id, matched.user_id) as source_id,
            person.user_id is not null as is_matched,

@@ -25,7 +25,7 @@ COMMITS = {"values": [], "isLastPage": True}
 
 def answer(
     status: int = 200,
-    body: Any = None,  # noqa: ANN401 any JSON
+    body: Any = None,
     *,
     content_type: str | None = "application/json;charset=UTF-8",
     user: str | None = "ada",
@@ -62,7 +62,7 @@ class Edge:
         self.headers: list[dict[str, str]] = []
         self.options: list[dict[str, Any]] = []
 
-    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # noqa: ANN401
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
         assert request.method == "GET"
         assert request.url is not None
         self.sent.append(request.url)
@@ -80,7 +80,7 @@ class Edge:
 class Asking:
     """A client whose answers the test gives, and which notes its waits."""
 
-    def __init__(self, *answers: requests.Response | Exception, **settings: Any) -> None:  # noqa: ANN401
+    def __init__(self, *answers: requests.Response | Exception, **settings: Any) -> None:
         config = {"base_url": URL, "token": "secret", **settings}
         self.sleeps: list[float] = []
         self.pauses: list[float] = []
@@ -291,8 +291,6 @@ def test_a_400_is_about_a_commit_only_where_commits_are_asked_for() -> None:
             {"token": None, "username": "ada", "password": "x"},
             "basic_auth_disabled",
         ),
-        (answer(302, Location="http://127.0.0.1:7990/bitbucket/login"), {}, "not_bitbucket"),
-        (answer(302, Location="https://evil.example.com/rest/api"), {}, "not_bitbucket"),
     ],
 )
 def test_what_concerns_the_login_or_the_server_ends_the_run_at_once(
@@ -334,8 +332,17 @@ def test_a_redirect_inside_the_api_is_followed() -> None:
 def test_redirects_without_end_are_not_followed_for_ever() -> None:
     moved = [answer(302, Location=f"{API}/projects/{n}") for n in range(9)]
     asking = Asking(*moved)
-    assert asking.fails(errors.FatalError).code == "not_bitbucket"
+    assert asking.fails(errors.RedirectError).code == "not_bitbucket"
     assert len(asking.sent) < 6
+
+
+@pytest.mark.parametrize(
+    "location", ["http://127.0.0.1:7990/bitbucket/login", "https://evil.example.com/rest/api"]
+)
+def test_a_redirect_out_of_the_rest_api_is_not_followed(location: str) -> None:
+    asking = Asking(answer(302, Location=location))
+    assert asking.fails(errors.RedirectError).code == "not_bitbucket"
+    assert len(asking.sent) == 1
 
 
 # Who we are.

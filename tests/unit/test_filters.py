@@ -11,7 +11,7 @@ from tap_bitbucket_dc.filters import Filters
 from tap_bitbucket_dc.tap import TapBitbucketDC
 
 
-def filters(**settings: Any) -> Filters:  # noqa: ANN401 any JSON
+def filters(**settings: Any) -> Filters:
     """Return the filters of some settings, the others at their defaults."""
     config = {"base_url": "https://git.example.com", "token": "t", **settings}
     return Filters(TapBitbucketDC(config=config).config)

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tap_bitbucket_dc import look_ahead as module
@@ -17,6 +17,7 @@ from tap_bitbucket_dc.look_ahead import DEPTH, look_ahead, pages
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+UNHURRIED = settings(deadline=None)  # other tests may run beside it
 WAIT = 5.0  # seconds after which something will not happen any more
 
 
@@ -390,6 +391,7 @@ def test_an_error_of_a_guess_that_is_not_needed_is_nobodys() -> None:
     assert len(found) == 8
 
 
+@UNHURRIED
 @given(
     gaps=st.lists(st.integers(1, 4), max_size=60),
     size=st.integers(1, 9),

@@ -9,13 +9,14 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
 from tap_bitbucket_dc import errors, payload, records, schemas
 from tap_bitbucket_dc.visit import Branch, Repository
 
+UNHURRIED = settings(deadline=None)  # other tests may run beside it
 ID = "0123456789abcdef0123456789abcdef01234567"
 PROJECT = {"id": 3, "key": "PAY"}
 REPOSITORY = {
@@ -58,7 +59,7 @@ JSON = st.recursive(
 )
 
 
-def commit(start: int | None = None, /, **found: Any) -> Any:  # noqa: ANN401 a record or None
+def commit(start: int | None = None, /, **found: Any) -> Any:
     """Return the record of a commit that Bitbucket sends."""
     flat = records.Commit(REPOSITORY, "PAY", "main", start)
     return flat.record(payload.lenient({"id": ID, **found}), on_default_branch=True)
@@ -144,6 +145,7 @@ def test_a_time_is_rfc_3339_in_utc_or_null(milliseconds: object, expected: str |
     assert records.timestamp(milliseconds) == expected
 
 
+@UNHURRIED
 @given(st.integers(-62_135_596_800_000, 253_402_300_799_999))
 def test_a_time_means_the_same_moment_as_before(milliseconds: int) -> None:
     text = records.timestamp(milliseconds)
@@ -342,6 +344,7 @@ def test_a_default_branch_has_a_row_also_when_there_is_none() -> None:
 # Whatever comes, a record is valid.
 
 
+@UNHURRIED
 @given(some(COMMIT_KEYS))
 @example({"author": {"name": []}, "committerTimestamp": [], "authorTimestamp": {}})
 def test_any_commit_gives_a_record_valid_by_its_schema(found: dict[str, Any]) -> None:
@@ -350,6 +353,7 @@ def test_any_commit_gives_a_record_valid_by_its_schema(found: dict[str, Any]) ->
     assert list(record) == list(schemas.COMMIT["properties"])
 
 
+@UNHURRIED
 @given(
     st.fixed_dictionaries(
         {"id": st.text()},
@@ -375,6 +379,7 @@ def test_the_quick_parser_finds_what_the_lenient_one_finds(found: dict[str, Any]
     assert flat.record(quick, on_default_branch=True) == expected
 
 
+@UNHURRIED
 @given(some(["name", "description", "public", "type", "owner", "links"]))
 def test_any_project_gives_a_record_valid_by_its_schema(found: dict[str, Any]) -> None:
     record = records.project({**found, **PROJECT})
@@ -382,6 +387,7 @@ def test_any_project_gives_a_record_valid_by_its_schema(found: dict[str, Any]) -
     assert list(record) == list(schemas.PROJECT["properties"])
 
 
+@UNHURRIED
 @given(some(["name", "description", "state", "origin", "links", "archived", "project", "public"]))
 def test_any_repository_gives_a_record_valid_by_its_schema(found: dict[str, Any]) -> None:
     record = records.repository({**found, "id": 12, "slug": "ledger"}, PROJECT)
