@@ -1,0 +1,277 @@
+"""Found from outside: servers that lie, output that is full, signals while nothing comes."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from tap_bitbucket_dc import errors
+from tap_bitbucket_dc.bookmarks import Bookmarks
+from tap_bitbucket_dc.crawl import Crawl, Wanted
+from tap_bitbucket_dc.emulator import Fault, redirect
+from tap_bitbucket_dc.messages import MessageWriter
+from tap_bitbucket_dc.tap import TapBitbucketDC
+from tap_bitbucket_dc.visit import Bookmark, Repository
+from tests import singer
+from tests.contract.catalogs import catalog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from typing_extensions import Buffer
+
+    from tap_bitbucket_dc.client import Client
+    from tap_bitbucket_dc.emulator import Bitbucket
+    from tests.conftest import Sync
+    from tests.git_repository import GitRepository
+
+    MakeRepository = Callable[[str], GitRepository]
+
+NOT_PERMITTED = Fault(
+    status=401,
+    content_type="application/json",
+    headers={"X-AUSERNAME": "ada"},
+    body=b'{"errors":[{"message":"You are not permitted to access this resource",'
+    b'"exceptionName":"com.atlassian.bitbucket.AuthorisationException"}]}',
+)
+HANG = Fault(kind="hang", times=None)
+PATIENCE = 15  # seconds that an orchestrator waits before it kills
+
+
+@pytest.fixture(autouse=True)
+def three(repository: MakeRepository) -> list[GitRepository]:
+    made = [repository(name) for name in ("OPS/alert", "PAY/ledger", "PAY/report")]
+    for each in made:
+        each.commits(3)
+    return made
+
+
+# One repository's trouble
+
+
+def test_one_project_without_access_is_no_failure_where_only_listings_are_read(
+    bitbucket: Bitbucket, sync: Sync
+) -> None:
+    bitbucket.faults.append(NOT_PERMITTED.on("OPS/repos", times=None))
+    output = sync(catalog=catalog(selected=["projects", "repositories"]))
+    assert output.exit_code == 0, output.log
+    assert [r["slug"] for r in output.records("repositories")] == ["ledger", "report"]
+
+
+def test_all_projects_without_access_are_a_failure_where_only_listings_are_read(
+    bitbucket: Bitbucket, sync: Sync
+) -> None:
+    bitbucket.faults.append(NOT_PERMITTED.on("/repos\\?", times=None))
+    assert sync(catalog=catalog(selected=["repositories"])).code == "invalid_permissions"
+
+
+def test_a_repository_that_redirects_elsewhere_fails_alone(
+    bitbucket: Bitbucket, sync: Sync
+) -> None:
+    bitbucket.faults.append(redirect(f"{bitbucket.url}/login", "ledger/branches", times=None))
+    output = sync()
+    assert output.code == "not_bitbucket"
+    assert "PAY/ledger" in output.last_line
+    read = {r["repository_slug"] for r in output.records("commits")}
+    assert read == {"alert", "report"}
+
+
+def test_who_is_sent_elsewhere_to_prove_the_login_is_not_known(
+    bitbucket: Bitbucket, sync: Sync
+) -> None:
+    bitbucket.public_access = True
+    bitbucket.faults.append(redirect(f"{bitbucket.url}/login", "/profile/", times=None))
+    assert sync(token="unknown").code == "not_bitbucket"
+
+
+@pytest.mark.parametrize("same", [False, True], ids=["empty", "same"])
+def test_commits_that_go_on_for_ever_fail_alone(
+    bitbucket: Bitbucket, sync: Sync, *, same: bool
+) -> None:
+    def endless(body: singer.Json) -> singer.Json:
+        after = body["start"] + 1
+        values = body["values"] if same else []
+        return {**body, "values": values, "isLastPage": False, "nextPageStart": after}
+
+    bitbucket.faults.append(Fault("ledger/commits", kind="replace", replace=endless, times=None))
+    output = sync()
+    assert output.code == "unexpected_answer"
+    assert "goes on for ever" in output.last_line
+    assert len([r for r in output.records("commits") if r["repository_slug"] == "report"]) == 3
+
+
+def test_headers_that_are_none_are_no_traceback(config: singer.Json, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=_answer_with_odd_headers, args=[server], daemon=True).start()
+        base_url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        output = singer.run({**config, "base_url": base_url, "max_retries": 0}, tmp_path)
+    assert output.code == "not_bitbucket"
+    assert "Traceback" not in output.log
+
+
+def _answer_with_odd_headers(server: socket.socket) -> None:
+    connection, _ = server.accept()
+    with connection:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nno header at all\r\n\r\n{}")
+
+
+# Deleted repositories
+
+
+class Server:
+    """Refuses 150 repositories, and knows nothing of one more."""
+
+    def repository(self, _: str, slug: str) -> singer.Json:
+        raise errors.InaccessibleError("Refused", 404 if slug == "deleted" else 401)
+
+
+def test_a_deleted_repository_is_found_behind_many_that_are_hidden() -> None:
+    filters = TapBitbucketDC(config={"base_url": "https://git.example.com", "token": "t"}).filters
+    names: dict[int, str | None] = {n: f"PAY/hidden-{n}" for n in range(150)}
+    names[150] = "PAY/deleted"
+    crawl = Crawl(
+        cast("Client", Server()),
+        filters,
+        lambda _: Bookmark(),
+        wanted=Wanted(),
+        concurrency=1,
+        tick=lambda: None,
+    )
+    found = [crawl.gone(names) for _ in range(30)]
+    assert [150] in found
+    assert all(ids in ([], [150]) for ids in found)
+
+
+# Output that cannot be written
+
+
+class Disk(io.RawIOBase):
+    """Takes all, but for the one write that finds it full and leaves a torn line."""
+
+    def __init__(self, full_at: int) -> None:
+        super().__init__()
+        self.content = bytearray()
+        self._writes_left = full_at
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Buffer) -> int:
+        self._writes_left -= 1
+        if not self._writes_left:
+            self.content += bytes(data)[:9]
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self.content += bytes(data)
+        return len(memoryview(data))
+
+
+def test_no_state_follows_lines_that_are_lost(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bookmarks = Bookmarks()
+    bookmarks.load({})
+    writer = MessageWriter(bookmarks)
+    ledger, head = Repository(12, "PAY", "ledger"), "a" * 40
+    disk = Disk(full_at=2)  # first comes STATE, then the records
+    with (tmp_path / "out").open("wb") as file:
+        monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=disk, fileno=file.fileno))
+        bookmarks.begin(ledger, Bookmark(None, head), writer.flush)
+        writer.write_record(writer.record_prefix("commits", "2026-01-01T00:00:00Z"), {"id": head})
+        bookmarks.done(ledger, Bookmark(head), None)
+        with pytest.raises(OSError, match="No space"):
+            writer.flush()
+        writer.finish()
+    assert b'"head"' not in disk.content
+
+
+@pytest.mark.parametrize("option", [[], ["--discover"], ["--check"]], ids=str)
+def test_a_full_disk_is_one_line_and_no_traceback(
+    config: singer.Json, tmp_path: Path, option: list[str]
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with open("/dev/full", "wb") as full:  # noqa: PTH123 a device
+        done = subprocess.run(
+            [singer.TAP, "--config", tmp_path / "config.json", *option],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "No space left" in done.stderr.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("output", "words"), [(">&-", "Bad file descriptor"), ("| true", "stopped reading")]
+)
+def test_output_that_nobody_reads_is_one_line_and_no_traceback(
+    config: singer.Json, tmp_path: Path, output: str, words: str
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    line = f"{singer.TAP} --config {tmp_path / 'config.json'} {output}; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", line], stderr=subprocess.PIPE, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert words in done.stderr.strip().splitlines()[-1]
+
+
+# Signals while nothing comes
+
+
+@pytest.mark.parametrize("where", ["/projects\\?", "OPS/repos", "alert/branches", "report/commits"])
+def test_a_signal_ends_the_run_though_a_request_hangs(
+    bitbucket: Bitbucket, config: singer.Json, tmp_path: Path, where: str
+) -> None:
+    bitbucket.faults.append(HANG.on(where, times=None))
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    tap = subprocess.Popen(
+        [singer.TAP, "--config", tmp_path / "config.json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    with tap:
+        while not any(HANG.on(where).matches(r) for r in list(bitbucket.requests)):
+            time.sleep(0.05)
+        tap.send_signal(signal.SIGTERM)
+        output, _ = tap.communicate(timeout=PATIENCE)
+    assert tap.returncode == 128 + signal.SIGTERM
+    assert json.loads(output.splitlines()[-1])["type"] == "STATE"
+
+
+# Spellings
+
+
+def test_the_case_of_a_host_does_not_matter_to_a_redirect(bitbucket: Bitbucket, sync: Sync) -> None:
+    base_url = bitbucket.url.replace("127.0.0.1", "LOCALHOST")
+    here = bitbucket.url.replace("127.0.0.1", "localhost")
+    bitbucket.faults.append(redirect(f"{here}/rest/api/latest/projects", "/1.0/projects\\?"))
+    output = sync(base_url=base_url)
+    assert output.exit_code == 0, output.log
+
+
+def test_a_state_is_small_whatever_letters_a_name_has() -> None:
+    bookmarks = Bookmarks()
+    bookmarks.load({})
+    name = Repository(2_147_483_647, "ПРОЕКТ", "репозиторий-" * 7)
+    reading = Bookmark("a" * 40, "b" * 40, 12_345_678)
+    bookmarks.done(name, reading, "2026-11-20T08:00:00.123Z")
+    bookmarks.settle()
+    [partition] = bookmarks.state["bookmarks"]["commits"]["partitions"]
+    assert len(json.dumps(partition)) <= 400

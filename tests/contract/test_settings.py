@@ -1,0 +1,177 @@
+"""Settings do what they say."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tap_bitbucket_dc.emulator import BUSY, TOO_MANY, Bitbucket
+from tests import singer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.conftest import Sync
+    from tests.git_repository import GitRepository
+
+
+@pytest.fixture(autouse=True)
+def ledger(repository: Callable[[str], GitRepository]) -> GitRepository:
+    ledger = repository("PAY/ledger")
+    ledger.commits(25)
+    return ledger
+
+
+@pytest.mark.parametrize(
+    "ending", ["", "/", "//", "/rest", "/rest/", "/rest/api/1.0", "/rest/api/latest/", "/rest/api"]
+)
+@pytest.mark.parametrize("context_path", ["", "/bitbucket", "/a/b"])
+def test_the_base_url_may_be_given_with_what_people_copy(
+    root: Path, context_path: str, ending: str
+) -> None:
+    with Bitbucket(root, context_path=context_path) as bitbucket:
+        output = singer.sync({"base_url": bitbucket.url + ending, "token": "token"})
+        assert len(output.records("commits")) == 25
+        start = f"{context_path}/rest/api/1.0/"
+        assert all(request.path.startswith(start) for request in bitbucket.requests)
+
+
+def test_a_password_does_as_well_as_a_token(bitbucket: Bitbucket) -> None:
+    config = {"base_url": bitbucket.url, "username": "admin", "password": "password"}
+    assert len(singer.sync(config).records("commits")) == 25
+    assert {request.user for request in bitbucket.requests} == {"admin"}
+
+
+@pytest.mark.parametrize(
+    ("login", "words"),
+    [
+        ({}, "Set either `token`, or `username` and `password`."),
+        ({"token": "t", "username": "u", "password": "p"}, "Set either `token`"),
+        ({"token": "t", "password": "p"}, "Set either `token`"),
+        ({"username": "u"}, "Set both"),
+        ({"password": "p"}, "Set both"),
+        ({"token": ""}, "Set either"),
+        ({"token": "to ken"}, "`token` has characters"),
+        ({"token": "token\n"}, "`token` has characters"),
+        ({"username": "a:b", "password": "p"}, "`username` has a colon"),
+    ],
+)
+def test_exactly_one_login_is_needed(
+    bitbucket: Bitbucket, login: dict[str, str], words: str
+) -> None:
+    output = singer.sync({"base_url": bitbucket.url, **login})
+    assert output.code == "invalid_config"
+    assert words in output.last_line
+    assert bitbucket.requests == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("concurrency", 0),
+        ("concurrency", 33),
+        ("concurrency", "8"),
+        ("page_size", 0),
+        ("request_timeout", 0),
+        ("requests_per_second", 0),
+        ("max_retries", -1),
+        ("max_wait", -1),
+        ("projects", "PAY"),
+        ("projects", [1]),
+        ("projects", ["PAY/ledger"]),
+        ("repositories", ["ledger"]),
+        ("start_date", "yesterday"),
+        ("personal_projects", "yes"),
+        ("base_url", 7),
+        ("ca_bundle", "/no/such/file.pem"),
+    ],
+)
+def test_a_wrong_setting_is_named_and_nothing_is_sent(
+    sync: Sync, bitbucket: Bitbucket, setting: str, value: Any
+) -> None:
+    output = sync(**{setting: value})
+    assert output.code == "invalid_config"
+    assert setting in output.last_line
+    assert bitbucket.requests == []
+
+
+def test_page_size_is_asked_and_the_servers_cap_wins(sync: Sync, bitbucket: Bitbucket) -> None:
+    bitbucket.page_caps["commits"] = 10
+    assert len(sync(page_size=4).records("commits")) == 25
+    commits = [r.query for r in bitbucket.requests if r.path.endswith("/commits")]
+    assert [query["limit"] for query in commits] == ["4"] * len(commits)
+    assert {query["start"] for query in commits} >= {"0", "4", "8", "12", "16", "20", "24"}
+    bitbucket.requests.clear()
+    assert len(sync().records("commits")) == 25
+    commits = [r.query for r in bitbucket.requests if r.path.endswith("/commits")]
+    assert {query["start"] for query in commits} >= {"0", "10", "20"}
+
+
+@pytest.mark.parametrize("concurrency", [1, 2, 32])
+def test_concurrency_is_kept(
+    sync: Sync,
+    bitbucket: Bitbucket,
+    repository: Callable[[str], GitRepository],
+    concurrency: int,
+) -> None:
+    for n in range(40):
+        repository(f"P{n % 7}/r{n}").commit()
+    bitbucket.latency = 0.005
+    sync(concurrency=concurrency)
+    assert bitbucket.most_at_once <= concurrency
+    assert bitbucket.most_at_once >= min(concurrency, 2)
+
+
+def test_requests_per_second_is_kept(sync: Sync, bitbucket: Bitbucket) -> None:
+    bitbucket.page_caps["commits"] = 5
+    sync(requests_per_second=50)
+    started = sorted(request.started for request in bitbucket.requests)
+    assert len(started) >= 8
+    assert (started[-1] - started[0]) >= (len(started) - 1) / 50 * 0.8
+
+
+def test_max_retries_is_kept(sync: Sync, bitbucket: Bitbucket) -> None:
+    bitbucket.faults.append(BUSY.on("/commits", times=None))
+    output = sync(max_retries=1)
+    assert output.code == "unavailable"
+    assert len([r for r in bitbucket.requests if r.path.endswith("/commits")]) == 2
+
+
+def test_max_wait_is_kept(sync: Sync, bitbucket: Bitbucket) -> None:
+    bitbucket.faults.append(TOO_MANY.on("/commits", times=None))
+    began = time.monotonic()
+    output = sync(max_wait=0.5)
+    assert output.code == "rate_limited"
+    assert time.monotonic() - began < 10
+    assert len([r for r in bitbucket.requests if r.path.endswith("/commits")]) == 1
+
+
+def test_settings_may_come_from_the_environment(bitbucket: Bitbucket) -> None:
+    environment = {
+        **os.environ,
+        "TAP_BITBUCKET_DC_BASE_URL": bitbucket.url,
+        "TAP_BITBUCKET_DC_TOKEN": "token",
+        "TAP_BITBUCKET_DC_PROJECTS": '["pay"]',
+        "TAP_BITBUCKET_DC_CONCURRENCY": "2",
+        "TAP_BITBUCKET_DC_START_DATE": "2023-11-14T22:20:00Z",
+        "TAP_BITBUCKET_DC_FORKS": "false",
+    }
+    done = singer.command("--config", "ENV", env=environment)
+    assert done.returncode == 0, done.stderr
+    types = [json.loads(line)["type"] for line in done.stdout.splitlines()]
+    assert types.count("RECORD") == 3 + 18  # the first commits are of 22:13 to 22:19
+    assert bitbucket.most_at_once <= 2
+
+
+@pytest.mark.parametrize("value", [None, []])
+def test_an_empty_filter_is_none(sync: Sync, value: Any) -> None:
+    settings = dict.fromkeys(
+        ("projects", "exclude_projects", "repositories", "exclude_repositories"), value
+    )
+    output = sync(**{name: found for name, found in settings.items() if found is not None})
+    assert len(output.records("commits")) == 25

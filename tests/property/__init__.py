@@ -1,0 +1,1 @@
+"""Worlds drawn at random: whatever happens to them, what is emitted equals ``git rev-list``."""

@@ -1,0 +1,196 @@
+"""What must hold of the tap's messages, whatever a world does.
+
+* At **every** message that a target could have taken last the state before it tells whence the
+  commits are, so that the next run can put their flags right; and what the head in it leads to is
+  there.
+* In a run that nothing disturbs the new and the removed commits are emitted, each once.
+* After a complete run what is on the default branch is what ``git rev-list`` says.
+
+Two limits are known, and are drawn here as narrowly as can be.
+
+* Where a former head, or the end of a range that was begun, was collected, the server cannot tell
+  what it led to. Commits that only it led to may stay on the default branch in the target; the run
+  has to warn, and nothing that ``git rev-list`` says may miss.
+* Where clocks were wrong by years ``git rev-list A ^B`` itself may list commits that B leads to.
+  The tap reads all when it notices: if one of them is a parent of a commit that is new.
+"""
+
+from __future__ import annotations
+
+import collections
+import itertools
+from typing import TYPE_CHECKING, NamedTuple
+
+from tests import singer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tests.property.histories import History
+
+COLLECTED = ("were collected", "may still be marked")  # words of the warnings
+RESTARTED = "starting over"
+
+
+class Place(NamedTuple):
+    """Where the state says a repository is."""
+
+    head: str | None = None
+    until: str | None = None
+    start: int = 0
+
+    @classmethod
+    def all(cls, state: singer.Json | None) -> dict[int, Place]:
+        """Return the places in a state, by repository id."""
+        partitions = (state or {}).get("bookmarks", {}).get("commits", {}).get("partitions", [])
+        return collections.defaultdict(
+            cls,
+            {
+                p["context"]["repository_id"]: cls(p.get("head"), **p.get("reading", {}))
+                for p in partitions
+            },
+        )
+
+
+class Claims:
+    """A target's table, and what must be true of it and of the runs that fill it.
+
+    Args:
+        histories: The repositories there are now; the caller changes the list.
+    """
+
+    def __init__(self, histories: list[History]) -> None:
+        self.table = singer.Table()
+        self._histories = histories
+        self._places = Place.all(None)
+        self._present: dict[int, frozenset[str]] = {}
+        self._left_over: dict[int, set[str]] = collections.defaultdict(set)
+        self._misled: dict[int, set[str]] = collections.defaultdict(set)
+
+    def begin(self) -> None:
+        """Note how a run begins."""
+        self._places = Place.all(self.table.state)
+        self._present = {history.id: frozenset(history.present) for history in self._histories}
+
+    def check_messages(self, output: singer.Output) -> None:
+        """Check that a kill after any message leaves a state that fits what is out."""
+        by_id = {history.id: history for history in self._histories}
+        table = singer.Table()
+        table.take(self._taken())
+        places = self._places
+        for message in output.messages:
+            table.take([message])
+            if message["type"] == "STATE":
+                places = Place.all(table.state)
+                for id_ in places.keys() & by_id:
+                    self._check_place(by_id[id_], places[id_], table)
+            elif message["type"] == "RECORD" and message["stream"] == "commits":
+                record = message["record"]
+                head, until, _ = places[record["repository_id"]]
+                history = by_id[record["repository_id"]]
+                told = history.reach(head, until if record["on_default_branch"] else None)
+                assert record["id"] in told, (
+                    f"{history.name}: {head}..{until} tells not of {record}"
+                )
+
+    def check_emitted(self, output: singer.Output) -> None:
+        """Check that what is new and what was removed is emitted, once, and nothing else."""
+        for history in self._histories:
+            place = self._places[history.id]
+            if was_read(history, output) and place.until is None:
+                found = [
+                    (record["id"], record["on_default_branch"])
+                    for record in output.records("commits")
+                    if record["repository_id"] == history.id
+                ]
+                new = head(history, output)
+                old = place.head
+                if old and old not in self._present[history.id]:
+                    assert any(says(output, history, words) for words in COLLECTED), output.log
+                    old = None
+                assert sorted(found) == _expected(history, old, new), history.name
+
+    def check_table(self, output: singer.Output) -> None:
+        """Check that what is on the default branch in the target is what git says."""
+        places = Place.all(self.table.state)
+        assert set(places) <= {history.id for history in self._histories}, "deleted, but in state"
+        for history in self._histories:
+            place = places[history.id]
+            if not was_read(history, output):
+                continue
+            assert place.until is None
+            assert place.head == head(history, output) or says(output, history, RESTARTED)
+            reached = history.reach(place.head)
+            if place.head in history.present:
+                assert reached == set(history.git.rev_list(place.head))
+            on_branch = self.table.on_default_branch(history.id)
+            missing = reached - on_branch - self._misled[history.id]
+            assert not missing, f"{history.name} misses {missing}"
+            extra = on_branch - reached - self._left_over[history.id]
+            assert not extra, f"{history.name} still has {extra}"
+
+    def note_limits(self, output: singer.Output) -> None:
+        """Note which commits may be wrong from now on: those of the two limits, and no others."""
+        states = [self.table.state, *output.states]
+        for history in self._histories:
+            ends = [end for state in states for end in Place.all(state)[history.id][:2] if end]
+            if any(says(output, history, words) for words in COLLECTED):
+                self._left_over[history.id] |= history.reach(*{*ends} - history.present)
+            for old, new in {(a, b) for a, b in itertools.pairwise(ends) if a != b}:
+                difference = history.difference(old, new)
+                if not difference.noticed or self._places[history.id].start:
+                    self._misled[history.id] |= difference.mistaken
+
+    def _taken(self) -> Iterable[singer.Json]:
+        """Yield messages that make an equal table."""
+        for record in self.table.commits.values():
+            yield {"type": "RECORD", "stream": "commits", "record": record}
+        yield {"type": "STATE", "value": self.table.state}
+
+    def _check_place(self, history: History, place: Place, table: singer.Table) -> None:
+        there = {commit for id_, commit in table.commits if id_ == history.id}
+        if place.until is None:
+            there = table.on_default_branch(history.id) | self._misled[history.id]
+        missing = history.reach(place.head) - there
+        assert not missing, (
+            f"{history.name}: {place} is in the state, but not yet out are {missing}"
+        )
+
+
+def _expected(history: History, old: str | None, new: str | None) -> list[tuple[str, bool]]:
+    """Return what a run must emit, as (id, on default branch), sorted."""
+    if old == new:
+        return []
+    difference = history.difference(old, new)
+    expected = [(commit, True) for commit in difference.added]
+    if old not in history.reach(new):  # else the tap need not ask
+        expected += [(commit, False) for commit in difference.removed]
+        if difference.noticed:
+            expected += [(commit, True) for commit in history.reach(new)]
+    return sorted(expected)
+
+
+def says(output: singer.Output, history: History, words: str) -> bool:
+    """Return whether a line of the log has the repository's name and these words."""
+    lines = output.log.splitlines()
+    return any(f" {history.name} " in line and words in line for line in lines)
+
+
+def head(history: History, output: singer.Output) -> str | None:
+    """Return the latest commit of the default branch as the run saw it."""
+    row = _row(history, output)
+    return row["latest_commit"] if row else None
+
+
+def was_read(history: History, output: singer.Output) -> bool:
+    """Return whether the repository was read to its end, as far as the log says."""
+    if output.exit_code and "not read: " not in output.last_line:
+        return False
+    failed = any(says(output, history, words) for words in ("was not read", "is inaccessible"))
+    row = _row(history, output)
+    return row is not None and row["status"] != "inaccessible" and not failed
+
+
+def _row(history: History, output: singer.Output) -> singer.Json | None:
+    rows = output.records("default_branches")
+    return next((row for row in rows if row["repository_id"] == history.id), None)

@@ -1,0 +1,56 @@
+"""What goes wrong with one request in a world: what passes, and what lasts."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from tap_bitbucket_dc.emulator import BUSY, CUT, HTML_502, RESET, TOO_MANY, Fault
+
+if TYPE_CHECKING:
+    from tap_bitbucket_dc.emulator import Request
+
+SOON = {"Retry-After": "0.001"}  # seconds
+NOT_PERMITTED = (
+    b'{"errors":[{"context":null,"message":"You are not permitted to access this resource",'
+    b'"exceptionName":"com.atlassian.bitbucket.AuthorisationException"}]}'
+)
+EXPIRED = (
+    b'{"errors":[{"context":null,"message":"Authentication failed.",'
+    b'"exceptionName":"com.atlassian.bitbucket.auth.IncorrectPasswordAuthenticationException"}]}'
+)
+JSON = "application/json;charset=UTF-8"
+
+PASSING = [
+    dataclasses.replace(TOO_MANY, headers=SOON),
+    dataclasses.replace(BUSY, headers=SOON),
+    HTML_502,
+    RESET,
+    CUT,
+]
+"""Gone when the request is tried again."""
+
+LASTING = [
+    Fault(status=404, body=b'{"errors":[{"message":"?"}]}', content_type=JSON),
+    Fault(status=401, body=NOT_PERMITTED, content_type=JSON, headers={"X-AUSERNAME": "admin"}),
+    Fault(status=401, body=EXPIRED, content_type=JSON),
+]
+"""Not tried again: the repository fails, is inaccessible, or the run ends."""
+
+
+class Nth:
+    """Matches one request about a repository: the first is 1."""
+
+    def __init__(self, name: str, number: int) -> None:
+        self._name = name
+        self._left = number
+
+    def __call__(self, request: Request) -> bool:
+        self._left -= is_about(request, self._name)
+        return self._left == 0 and is_about(request, self._name)
+
+
+def is_about(request: Request, name: str) -> bool:
+    """Return whether a request asks for something inside a repository: ``PAY/ledger``."""
+    key, _, slug = name.partition("/")
+    return f"/projects/{key}/repos/{slug}/" in request.path

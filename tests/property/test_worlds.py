@@ -1,0 +1,47 @@
+"""What the tap emits equals ``git rev-list``, whatever happens: a few worlds of the many.
+
+``python -m tests.property --worlds 1000 --seed 1`` draws more.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.property.worlds import World
+
+WORLDS = 25
+FAILED_ONCE = {
+    0: "the end of a range was collected while it was read, and the run did not warn",
+    37: "the same, and the branch came back to where it was: the range stayed in the state",
+}
+
+
+def live(random: Random) -> World:
+    """Let a world live for a few runs."""
+    with TemporaryDirectory() as root, World(Path(root), random) as world:
+        world.live(random.randint(2, 4))
+    return world
+
+
+@settings(
+    max_examples=WORLDS,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(st.randoms(use_true_random=False))
+def test_what_is_emitted_is_what_git_says(random: Random) -> None:
+    live(random)
+
+
+@pytest.mark.parametrize("seed", FAILED_ONCE)
+def test_a_world_that_failed_once_holds(seed: int) -> None:
+    world = live(Random(seed))  # noqa: S311 nothing secret
+    assert world.counts["runs"]
