@@ -13,7 +13,7 @@ import pytest
 from tap_bitbucket_dc.emulator import Bitbucket, User
 from tap_bitbucket_dc.warehouse.__main__ import main
 from tests.end_to_end.warehouse import Warehouse, warehouse
-from tests.end_to_end.world import MARY, World, made
+from tests.end_to_end.world import MARY, START, WEEK, World, made
 from tests.git_repository import GitRepository
 
 if TYPE_CHECKING:
@@ -54,7 +54,9 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
         mary = User(7, "mary", email="Mary@example.com", display_name="Mary W. Shelley")
         bitbucket.users += [mary, User(8, "eve", display_name=HOSTILE)]
         for author in (MARY, "Eve <eve@example.com>"):
-            world.repositories["LAB/notes"].commit("By an account", author=author)
+            world.repositories["LAB/notes"].commit(
+                "By an account", author=author, date=START + 9 * WEEK
+            )
         _load(bitbucket, database, directory, state)
         yield Loaded(database, world, before, ids)
 

@@ -1,14 +1,16 @@
 """Bitbucket to PostgreSQL, twice, and what git says of it: the project in one command.
 
-    python -m tests.end_to_end.demo [ROOT …]
+    python -m tests.end_to_end.demo [--report FILE] [ROOT …]
 
 Each ROOT holds git repositories as ``ROOT/PROJECT/repository``. They stay as they are. Without a
-ROOT a few repositories are made. Exits with 1 unless the table holds just git's commits.
+ROOT a few repositories are made. Leaves a page about the tables behind. Exits with 1 unless the
+table holds just git's commits.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import tempfile
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tap_bitbucket_dc.emulator import Bitbucket
+from tap_bitbucket_dc.warehouse.report import write_report
 from tests.end_to_end.project import MeltanoError, MeltanoProject
 from tests.end_to_end.warehouse import warehouse
 from tests.end_to_end.world import copied, loaded, made
@@ -43,17 +46,19 @@ select project_key, repository_slug as slug, display_id, committer_timestamp, au
 ROWS_SHOWN = 25
 SUMMARY = "Load from an emulated Bitbucket into PostgreSQL twice, and compare with git."
 ROOT_HELP = "holds git repositories as ROOT/PROJECT/repository; some are made if there is none"
+REPORT_HELP = "the page about the tables; by default a new file in the temporary directory"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo and return its exit code."""
     parser = argparse.ArgumentParser(prog="demo", description=SUMMARY)
     parser.add_argument("roots", nargs="*", type=Path, metavar="ROOT", help=ROOT_HELP)
-    roots = parser.parse_args(arguments).roots
+    parser.add_argument("--report", type=Path, metavar="FILE", help=REPORT_HELP)
+    options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         with tempfile.TemporaryDirectory(prefix="demo-") as directory:
-            return 0 if _demo(Path(directory), roots) else 1
+            return 0 if _demo(Path(directory), options) else 1
     except MeltanoError as error:
         print(f"{error}\nMeltano failed: this is its log.", file=sys.stderr)
         return 1
@@ -61,10 +66,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 128 + signal.SIGINT
 
 
-def _demo(directory: Path, roots: list[Path]) -> bool:
+def _demo(directory: Path, options: argparse.Namespace) -> bool:
     """Return whether the tables are equal to git's answers, after each of two runs."""
     root = directory / "git"
-    world = copied(roots, root) if roots else made(root)
+    world = copied(options.roots, root) if options.roots else made(root)
     _say(f"{len(world.repositories)} git repositories, served as Bitbucket Data Center serves them")
     with warehouse() as database, Bitbucket(root) as bitbucket:
         project = MeltanoProject(directory / "meltano", _settings(bitbucket, database))
@@ -76,7 +81,9 @@ def _demo(directory: Path, roots: list[Path]) -> bool:
         since = database.query("select clock_timestamp()")[0][0]
         _load(project, bitbucket)
         _show(database, ARRIVED.format(since=f"{since:%F %T.%f}"))
-        return _equals_git(database, world, before) and first
+        second = _equals_git(database, world, before)
+        _report(database, options.report)
+        return first and second
 
 
 def _settings(bitbucket: Bitbucket, database: Warehouse) -> dict[str, str]:
@@ -94,6 +101,16 @@ def _load(project: MeltanoProject, bitbucket: Bitbucket) -> None:
     project.run("tap-bitbucket-dc", "target-postgres")
     seconds = time.monotonic() - started
     print(f"{seconds:.1f} s, {len(bitbucket.requests) - asked} requests\n")
+
+
+def _report(database: Warehouse, path: Path | None) -> None:
+    """Write the page about the tables, into a new temporary file by default."""
+    if path is None:
+        handle, name = tempfile.mkstemp(prefix="bitbucket-", suffix=".html")
+        os.close(handle)
+        path = Path(name)
+    write_report(database.url, path)
+    _say(f"A page about the tables: {path.resolve().as_uri()}")
 
 
 def _push(world: World) -> None:

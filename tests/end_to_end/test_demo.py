@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -18,12 +19,16 @@ if TYPE_CHECKING:
 CHECKOUT = Path(__file__).parents[2]
 
 
-def test_the_demo_shows_that_tables_and_git_are_equal_twice() -> None:
+def test_the_demo_shows_that_tables_and_git_are_equal_twice(tmp_path: Path) -> None:
     before = _checkout()
-    done = subprocess.run(_demo(), cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    page = tmp_path / "page.html"
+    command = _demo("--report", page)
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("tables and git rev-list are equal") == 2
     assert "Written long ago, pushed today" in done.stdout
+    assert page.as_uri() in done.stdout
+    assert "PAY/ledger" in page.read_text("utf-8")
     assert _checkout() == before
 
 
@@ -32,9 +37,8 @@ def test_the_demo_reads_given_repositories_and_leaves_them_as_they_are(tmp_path:
     work_tree = tmp_path / "PAY" / "work"
     subprocess.run(("git", "clone", "--quiet", tmp_path / "PAY" / "ledger", work_tree), check=True)
     before = _files(tmp_path)
-    done = subprocess.run(
-        _demo(tmp_path), cwd=CHECKOUT, capture_output=True, text=True, check=False
-    )
+    command = _demo(tmp_path, "--report", os.devnull)
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "7 git repositories" in done.stdout
     assert _files(tmp_path) == before
@@ -55,8 +59,8 @@ def test_an_interrupted_demo_leaves_nothing_running() -> None:
     assert alive == []
 
 
-def _demo(*roots: Path) -> Sequence[str | Path]:
-    return (sys.executable, "-m", "tests.end_to_end.demo", *roots)
+def _demo(*arguments: str | Path) -> Sequence[str | Path]:
+    return (sys.executable, "-m", "tests.end_to_end.demo", *arguments)
 
 
 def _checkout() -> list[str]:

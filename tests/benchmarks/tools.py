@@ -1,0 +1,148 @@
+"""The commands that are measured: ours, what one would use instead, and the limit."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.benchmarks.measure import Entrant
+
+PEERS = Path(__file__).parent / "peers"
+PROJECT = Path(__file__).parents[2]
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+ENVIRONMENTS = CACHE / "tap-bitbucket-dc-benchmarks"
+STREAMS = ("projects", "repositories", "default_branches", "commits")
+TOKEN = "secret"
+
+
+class Tool(NamedTuple):
+    """Something that reads Bitbucket."""
+
+    name: str
+    command: Callable[[str, Path, Entrant], list[str]]
+    """From the server's URL, a directory for its files, and what else is asked."""
+    version: str = ""
+
+
+def ours() -> Tool:
+    """Return the tap, by its real command."""
+    version = f"tap-bitbucket-dc {_version(sys.executable, 'tap-bitbucket-dc')}"
+    return Tool("tap-bitbucket-dc", _ours, version)
+
+
+def naive() -> Tool:
+    """Return a tap as singer-sdk's template makes it."""
+    version = f"singer-sdk {_version(sys.executable, 'singer-sdk')}"
+    return Tool("singer-sdk template", _naive, version)
+
+
+def limit() -> list[Tool]:
+    """Return the bare loops: with the standard library's JSON, and the fastest."""
+    requests = f"requests {_version(sys.executable, 'requests')}"
+    msgspec = f"msgspec {_version(sys.executable, 'msgspec')}"
+    return [
+        Tool("bare loop: requests + json", functools.partial(_bare, "json"), requests),
+        Tool("bare loop: requests + msgspec", functools.partial(_bare, "msgspec"), msgspec),
+    ]
+
+
+def dlt() -> list[Tool]:
+    """Return dlt's ``rest_api``: rows alone, and into files; nothing if it cannot be had."""
+    python = _environment("dlt")
+    if python is None:
+        return []
+    version = f"dlt {_version(str(python), 'dlt')}"
+    return [
+        Tool("dlt, extract", functools.partial(_dlt, python, "extract"), version),
+        Tool("dlt, into files", functools.partial(_dlt, python, "files"), version),
+    ]
+
+
+def airbyte() -> list[Tool]:
+    """Return airbyte-cdk's declarative source; nothing if it cannot be had."""
+    python = _environment("airbyte-cdk")
+    if python is None:
+        return []
+    version = f"airbyte-cdk {_version(str(python), 'airbyte-cdk')}"
+    return [Tool("airbyte-cdk, read", functools.partial(_airbyte, python), version)]
+
+
+def _ours(url: str, directory: Path, entrant: Entrant) -> list[str]:
+    config = {"base_url": url, "token": TOKEN, "concurrency": entrant.concurrency}
+    script = Path(sysconfig.get_path("scripts"), "tap-bitbucket-dc")
+    state = ["--state", str(entrant.state)] if entrant.state else []
+    return [str(script), "--config", _write(directory / "config.json", config), *state]
+
+
+def _naive(url: str, directory: Path, _: Entrant) -> list[str]:
+    config = _write(directory / "config.json", {"base_url": url, "token": TOKEN})
+    return [sys.executable, str(PEERS / "naive.py"), "--config", config]
+
+
+def _bare(parser: str, url: str, _: Path, __: Entrant) -> list[str]:
+    return [sys.executable, str(PEERS / "bare_loop.py"), url, parser]
+
+
+def _dlt(python: Path, how: str, url: str, directory: Path, _: Entrant) -> list[str]:
+    files = directory / "dlt"
+    shutil.rmtree(files, ignore_errors=True)
+    return [str(python), str(PEERS / "dlt_rest_api.py"), url, how, str(files)]
+
+
+def _airbyte(python: Path, url: str, directory: Path, _: Entrant) -> list[str]:
+    config = _write(directory / "config.json", {"base_url": url, "token": TOKEN})
+    streams = [
+        {
+            "stream": {"name": name, "json_schema": {}, "supported_sync_modes": ["full_refresh"]},
+            "sync_mode": "full_refresh",
+            "destination_sync_mode": "append",
+        }
+        for name in STREAMS
+    ]
+    catalog = _write(directory / "catalog.json", {"streams": streams})
+    script = str(python.with_name("source-declarative-manifest"))
+    manifest = str(PEERS / "airbyte.yaml")
+    files = ["--config", config, "--catalog", catalog, "--manifest-path", manifest]
+    return [script, "read", *files]
+
+
+def _write(path: Path, value: object) -> str:
+    path.write_text(json.dumps(value))
+    return str(path)
+
+
+def _environment(package: str) -> Path | None:
+    """Return the Python of an environment with the package, None if there is no way.
+
+    Run in the project's directory, uv reads its ``exclude-newer`` there.
+    """
+    uv = os.environ.get("UV") or shutil.which("uv")
+    python = ENVIRONMENTS / f"{package}-{sysconfig.get_python_version()}" / "bin" / "python"
+    commands = [
+        [uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, python.parents[1]],
+        [uv, "pip", "install", "--quiet", "--python", python, package],
+    ]
+    try:
+        for command in commands:
+            subprocess.run(command, check=True, cwd=PROJECT, capture_output=True, text=True)  # type: ignore[arg-type]
+    except (OSError, TypeError, subprocess.CalledProcessError) as error:
+        reason = getattr(error, "stderr", None) or error
+        print(f"{package} is left out: {reason}", file=sys.stderr)  # noqa: T201 progress
+        return None
+    return python
+
+
+def _version(python: str, package: str) -> str:
+    code = f"from importlib.metadata import version; print(version({package!r}))"
+    done = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
