@@ -192,7 +192,7 @@ class Client:
         """
         try:
             self._get("profile/recent/repos", {"limit": 1})
-        except (errors.FatalError, errors.RedirectError):
+        except (errors.FatalError, errors.RedirectError, errors.UnavailableError):
             raise
         except errors.InaccessibleError as error:
             if error.status == 401:  # noqa: PLR2004

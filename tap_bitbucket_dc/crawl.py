@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tap_bitbucket_dc.visit import Bookmark
 
 MOST_PROBES = 100  # in a run, for repositories of the state that are not listed
-MOST_IN_A_ROW = 50  # repositories that the server fails to answer for
+MOST_IN_A_ROW = 500  # repositories that the server fails to answer for
 MOST_NAMED = 5  # repositories in a sentence
 
 GRANT = "Have an administrator grant the user (or token) read permission."

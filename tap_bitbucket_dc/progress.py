@@ -41,7 +41,7 @@ class Progress:
     def summary(self) -> None:
         """Log the last line."""
         now = self._clock()
-        logger.info("Done: %s in %s", self._so_far(now), duration(now - self._started))
+        logger.info("%s in %s", self._so_far(now), duration(now - self._started))
 
     def _so_far(self, now: float) -> str:
         crawl, requests = self._crawl, self._client.requests

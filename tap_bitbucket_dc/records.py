@@ -191,7 +191,7 @@ def key(found: Json, name: str, kind: type) -> Any:  # noqa: ANN401 of that kind
     """
     value = found.get(name)
     if type(value) is not kind:
-        what = f"Bitbucket sends an object whose {name!r} is {value!r}, no {kind}."
+        what = f"Bitbucket sends an object whose {name!r} is {value!r}, no {kind.__name__}."
         raise errors.BitbucketError(what)
     return value
 

@@ -278,8 +278,10 @@ class Visit:
                 # Emptied meanwhile: then no commit is known either.
                 raise errors.NoSuchCommitError(error.args[0]) from None
 
+        # What is new is mostly one page: no guessing where the next ones start.
+        pages = self._pages if since is None else one_by_one
         advance = Advance()
-        for page in self._pages(ask, start):
+        for page in pages(ask, start):
             if not advance.by(page):
                 what = f"The listing of the commits of {self._repository} {ENDLESS}."
                 raise errors.BitbucketError(what)

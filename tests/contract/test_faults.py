@@ -230,12 +230,12 @@ def test_a_server_that_goes_down_ends_the_run_soon(
 def test_a_server_that_answers_nothing_but_errors_is_not_asked_for_every_repository(
     bitbucket: Bitbucket, sync: Sync, repository: MakeRepository
 ) -> None:
-    for i in range(80):
+    for i in range(520):
         repository(f"PAY/r{i:02}").commit()
     bitbucket.faults.append(BUSY.on("/branches/default", times=None))
     output = sync(max_retries=0)
     assert output.code == "unavailable"
-    assert "50 failed in a row" in output.last_line
+    assert "500 failed in a row" in output.last_line
 
 
 # The pace.

@@ -59,7 +59,7 @@ def bitbucket(tmp_path: Path) -> Iterator[Bitbucket]:
 # The document
 
 
-def corrected(node: Any) -> Any:  # noqa: ANN401 - any JSON
+def corrected(node: Any) -> Any:
     """Return a part of the document as real servers keep to it, and closed to unknown keys."""
     if isinstance(node, list):
         return [corrected(each) for each in node]
