@@ -336,9 +336,11 @@ def streamed(bitbucket: Bitbucket) -> Iterator[str]:
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, args=[0.02])
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/bitbucket"
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/bitbucket"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_compressed_chunks_are_read_and_tried_again_if_they_break_off(

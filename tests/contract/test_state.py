@@ -356,7 +356,6 @@ TELL_NO_HEAD: dict[str, singer.Json] = {
     "a start below 0": {"partitions": [{**GOOD, "reading": {"until": HEAD, "start": -1}}]},
     "a start that is text": {"partitions": [{**GOOD, "reading": {"until": HEAD, "start": "0"}}]},
     "a list being read": {"partitions": [{**GOOD, "reading": [HEAD]}]},
-    "twice": {"partitions": [GOOD, GOOD]},
 }
 
 
@@ -399,6 +398,17 @@ def test_what_else_a_partition_says_does_no_harm(
     assert partition["head"] == new
     assert partition["repository"] == "PAY/ledger"
     assert partition["replication_key_value"] == output.records("commits")[0]["committer_timestamp"]
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_of_two_states_of_a_repository_none_is_believed(
+    sync: Sync, ledger: GitRepository, turn: int
+) -> None:
+    two = [{**OURS, "head": commit} for commit in ledger.commits(2)][::turn]
+    output = sync({"bookmarks": {"commits": {"partitions": two}}})
+    assert "is twice in the state" in output.log
+    assert flags(output) == [(commit, True) for commit in ledger.rev_list()]
+    assert len(output.state["bookmarks"]["commits"]["partitions"]) == 1
 
 
 def test_bookmarks_of_other_streams_are_handed_on(sync: Sync, ledger: GitRepository) -> None:

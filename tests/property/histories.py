@@ -184,13 +184,14 @@ class History:
 
     def _line(self, random: Random, base: str | None) -> str:
         """Push a few commits in a row on the side branch; return the last."""
-        for _ in range(random.randint(1, 4)):
-            base = self._commit(random, [base] if base else [])
+        wrong = self.skewed and random.randrange(4) == 0
+        date = FIRST_DATE + random.randint(-20, 20) * YEAR if wrong else None
+        for _ in range(random.randint(5, 9) if wrong else random.randint(1, 4)):
+            base = self._commit(random, [base] if base else [], date)
         return str(base)
 
-    def _commit(self, random: Random, parents: list[str]) -> str:
-        date = None
-        if self.skewed and random.randrange(4) == 0:
+    def _commit(self, random: Random, parents: list[str], date: int | None = None) -> str:
+        if self.skewed and random.randrange(8) == 0:
             date = FIRST_DATE + random.randint(-20, 20) * YEAR
         parents = list(dict.fromkeys(parents))
         message = f"Commit {len(self._parents)} of {self.id}"
