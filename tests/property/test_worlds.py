@@ -17,8 +17,10 @@ from tests.property.worlds import World
 
 WORLDS = 25
 FAILED_ONCE = {
-    0: "the end of a range was collected while it was read, and the run did not warn",
+    1: "the end of a range was collected while it was read, and the run did not warn",
     37: "the same, and the branch came back to where it was: the range stayed in the state",
+    20: "git lists as removed what the new head leads to, because clocks were wrong",
+    74: "the same",
 }
 
 
