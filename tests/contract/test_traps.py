@@ -219,8 +219,12 @@ def test_commits_of_a_fork_and_repositories_of_the_same_slug_are_told_apart(
     ledger = repository("PAY/ledger").facts(id=12)
     ledger.commits(3)
     ledger.fork(root / "OPS" / "ledger").facts(id=13, origin="PAY/ledger")
+    output = sync()
+    keys = {m["stream"]: m["key_properties"] for m in output.messages if m["type"] == "SCHEMA"}
+    assert keys["commits"] == ["repository_id", "id"]
+    assert keys["repositories"] == ["id"]
     table = singer.Table()
-    table.take(sync().messages)
+    table.take(output.messages)
     assert table.on_default_branch(12) == table.on_default_branch(13) == set(ledger.rev_list())
     assert len(table.commits) == 6
 
