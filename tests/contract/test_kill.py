@@ -125,7 +125,8 @@ def test_kills_do_not_keep_a_first_read_from_coming_to_its_end(
             break
     assert not alive
     assert len(read) > 2, "else nothing was killed"
-    assert read == sorted(set(read)), "each run gets further"
+    killed = read[:-1]  # the last may have had nothing left but the last STATE
+    assert killed == sorted(set(killed)), "each run gets further"
     assert all("head" in partition for partition in partitions(target.state).values())
 
 
@@ -161,6 +162,5 @@ def test_what_a_target_that_stops_reading_got_is_enough_to_go_on(
     assert [len(target.on_default_branch(id_)) for id_ in (1, 2, 3)] == [COMMITS] * 3
 
 
-@pytest.mark.xfail(strict=True, reason="click ends the command before it can say so")
 def test_the_log_says_that_the_target_has_stopped_reading(stopped_reading: Stopped) -> None:
     assert "The target has stopped reading" in stopped_reading.log.strip().splitlines()[-1]
