@@ -39,10 +39,8 @@ class Pace:
         self._limit = float(at_once)
         self._gap = 1 / per_second if per_second else 0.0
         self._clock = clock
-        lock = threading.Lock()
-        self._lock = lock
-        self._new = threading.Condition(lock)
-        self._retries = threading.Condition(lock)
+        self._lock = threading.Lock()
+        self._queue: list[threading.Condition] = []  # who waits, retries first
         self._retries_waiting = 0
         self._under_way = 0
         self._not_before = 0.0
@@ -60,12 +58,17 @@ class Pace:
             ClosedError: The gate was closed.
         """
         with self._lock:
+            # In order of arrival: one that is always overtaken would hold up all
+            # that are read ahead of it.
+            mine = threading.Condition(self._lock)
+            self._queue.insert(self._retries_waiting if again else len(self._queue), mine)
             self._retries_waiting += again
             try:
-                while seconds := self._seconds_to_wait(again=again):
-                    (self._retries if again else self._new).wait(seconds)
+                while seconds := self._seconds_to_wait(mine):
+                    mine.wait(seconds)
             finally:
                 self._retries_waiting -= again
+                self._queue.remove(mine)
             self._under_way += 1
             if self._gap:
                 self._not_before = max(self._not_before, self._clock()) + self._gap
@@ -77,18 +80,18 @@ class Pace:
                 self._under_way -= 1
                 self._wake_one()
 
-    def _seconds_to_wait(self, *, again: bool) -> float:
+    def _seconds_to_wait(self, mine: threading.Condition) -> float:
         if self._closed.is_set():
             raise ClosedError
-        if self._under_way >= int(self._limit) or (self._retries_waiting and not again):
+        if self._under_way >= int(self._limit) or self._queue[0] is not mine:
             return threading.TIMEOUT_MAX
         return max(self._not_before - self._clock(), 0.0)
 
     def _wake_one(self) -> None:
         # Whoever passes wakes the next one, if more may pass: to wake all each time
         # would cost more than the requests.
-        if self._under_way < int(self._limit):
-            (self._retries if self._retries_waiting else self._new).notify()
+        if self._queue and self._under_way < int(self._limit):
+            self._queue[0].notify()
 
     def pause(self, seconds: float) -> None:
         """Keep every thread from sending for so long, then begin again one by one."""
@@ -111,8 +114,8 @@ class Pace:
         """Let nobody through any more; those who wait get ClosedError."""
         self._closed.set()
         with self._lock:
-            self._new.notify_all()
-            self._retries.notify_all()
+            for waiting in self._queue:
+                waiting.notify()
 
     def sleep(self, seconds: float) -> None:
         """Sleep, but no longer than until the gate is closed."""

@@ -1,5 +1,5 @@
 """How fast the tap is beside what one would use instead, on this machine.
 
-``uv run --group benchmark python -m tests.benchmarks --help`` says how to measure.
+``uv run python -m tests.benchmarks --help`` says how to measure.
 Nothing here is collected by pytest: a time that is asserted fails on a busy machine.
 """

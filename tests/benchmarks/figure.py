@@ -25,6 +25,7 @@ class Panel(NamedTuple):
 def draw(panels: list[Panel], path: Path) -> None:
     """Write the panels, one below the other, as SVG."""
     chart = alt.vconcat(*map(_panel, panels)).resolve_scale(x="independent")
+    path.parent.mkdir(exist_ok=True)
     chart.configure(background="white", view=alt.ViewConfig(stroke=None)).save(path)
 
 

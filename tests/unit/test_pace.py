@@ -106,7 +106,8 @@ def waits(pace: Pace, clock: Clock, action: Callable[[], None]) -> float:
     while not done.wait(0.002):
         clock.now += 0.25
         with pace._lock:  # noqa: SLF001 wake up who waits by the real clock
-            pace._new.notify_all()  # noqa: SLF001
+            for waiting in pace._queue:  # noqa: SLF001
+                waiting.notify()
     thread.join()
     return clock.now - before
 
