@@ -138,8 +138,8 @@ def pages(
     """Yield the pages from ``start`` on, the next ones asked for in parallel.
 
     Where they start is guessed, and a guess is believed only if the page before it
-    confirms it: a wrong one costs a request, never a row, and is the last. No more are
-    asked for than were read before, so that short histories waste few requests.
+    confirms it: a wrong one costs a request, never a row, and is the last. At most half
+    as many again as were read are asked for, so that short histories waste few requests.
 
     Args:
         ask: Return the page at a start. Both ends of the range must be fixed.
@@ -156,7 +156,7 @@ def pages(
         while expected is not None:
             if stride and its_turn():
                 following = asked[-1][0] + stride if asked else expected
-                while len(asked) < min(most, read):
+                while len(asked) < min(most, read * 3 // 2 or 1):
                     asked.append((following, threads.submit(ask, following)))
                     following += stride
             page = asked.popleft()[1].result() if asked else ask(expected)
