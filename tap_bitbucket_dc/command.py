@@ -18,6 +18,7 @@ from singer_sdk.plugin_base import SingerCommand
 from singer_sdk.singerlib import Catalog
 
 from tap_bitbucket_dc import errors
+from tap_bitbucket_dc.messages import abandon_stdout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,6 +56,7 @@ class Command(SingerCommand):
         except errors.BitbucketError as error:
             self.logger.error("%s", error)  # noqa: TRY400 no traceback
         except OSError as error:  # what is read has a code by now
+            abandon_stdout()
             self.logger.error("Standard output cannot be written: %s", error)  # noqa: TRY400
         sys.exit(1)
 

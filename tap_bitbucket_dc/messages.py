@@ -114,7 +114,12 @@ class MessageWriter(GenericSingerWriter[bytes, "Message"]):
                 rest = rest[output.write(rest) :]
             output.flush()
         except OSError:
-            # Else the interpreter tries once more when it ends, and complains.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            abandon_stdout()
             raise
         self._broken = False
+
+
+def abandon_stdout() -> None:
+    """Write no more: else the interpreter tries once more when it ends, and complains."""
+    if sys.stdout is not None:  # it was closed before the start
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
