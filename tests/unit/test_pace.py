@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -92,56 +93,45 @@ def test_a_turn_that_fails_is_given_back() -> None:
     take_turn(pace)  # would wait for ever
 
 
-def waits(pace: Pace, clock: Clock, action: Callable[[], None]) -> float:
-    """Return the seconds that an action waits for, by a clock that moves only for it."""
-    before = clock.now
-    done = threading.Event()
-
-    def run() -> None:
+def seconds_of(*actions: Callable[[], None]) -> float:
+    """Return the seconds that actions take, one after the other."""
+    began = time.monotonic()
+    for action in actions:
         action()
-        done.set()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    while not done.wait(0.002):
-        clock.now += 0.25
-        with pace._lock:  # noqa: SLF001 wake up who waits by the real clock
-            for waiting in pace._queue:  # noqa: SLF001
-                waiting.notify()
-    thread.join()
-    return clock.now - before
+    return time.monotonic() - began
 
 
 def test_requests_follow_each_other_no_faster_than_the_limit_says() -> None:
-    clock = Clock()
-    pace = Pace(8, 0.5, clock)
-    assert waits(pace, clock, lambda: take_turn(pace)) == 0
-    assert waits(pace, clock, lambda: take_turn(pace)) == 2
-    assert waits(pace, clock, lambda: take_turn(pace)) == 2
+    pace = Pace(8, per_second=20)
+    turns = [functools.partial(take_turn, pace)] * 4
+    assert 3 / 20 <= seconds_of(*turns) < WAIT
 
 
 def test_time_without_requests_is_not_saved_up_for_later() -> None:
-    clock = Clock()
-    pace = Pace(8, 0.5, clock)
-    take_turn(pace)
-    clock.now += 1000
-    take_turn(pace)
-    assert waits(pace, clock, lambda: take_turn(pace)) == 2
+    pace = Pace(8, per_second=10)
+    turn = functools.partial(take_turn, pace)
+    turn()
+    time.sleep(0.25)
+    assert 1 / 10 <= seconds_of(turn, turn) < WAIT
 
 
 def test_a_pause_holds_for_everyone() -> None:
-    clock = Clock()
-    pace = Pace(8, clock=clock)
-    pace.pause(3)
-    assert waits(pace, clock, lambda: take_turn(pace)) == 3
+    pace = Pace(8)
+    assert 0.1 <= seconds_of(lambda: pace.pause(0.1), lambda: take_turn(pace)) < WAIT
 
 
 def test_a_shorter_pause_does_not_cut_a_longer_one() -> None:
+    pace = Pace(8)
+    pauses = [functools.partial(pace.pause, 0.1), functools.partial(pace.pause, 0)]
+    assert 0.1 <= seconds_of(*pauses, lambda: take_turn(pace)) < WAIT
+
+
+def test_the_clock_is_what_a_pause_goes_by() -> None:
     clock = Clock()
     pace = Pace(8, clock=clock)
-    pace.pause(3)
-    pace.pause(1)
-    assert waits(pace, clock, lambda: take_turn(pace)) == 3
+    pace.pause(1000)
+    clock.now += 1000
+    take_turn(pace)  # would wait for a quarter of an hour
 
 
 def test_after_a_pause_requests_begin_again_one_by_one(threads: Threads) -> None:
@@ -215,9 +205,7 @@ def test_a_retry_that_is_turned_away_blocks_nobody(threads: Threads) -> None:
 
 
 def test_sleep_lasts_as_long_as_said() -> None:
-    began = time.monotonic()
-    Pace(1).sleep(0.05)
-    assert 0.05 <= time.monotonic() - began < WAIT
+    assert 0.05 <= seconds_of(lambda: Pace(1).sleep(0.05)) < WAIT
 
 
 def test_sleep_ends_when_it_is_closed() -> None:

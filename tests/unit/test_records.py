@@ -223,7 +223,9 @@ def test_a_commit_without_parents_is_no_merge(parents: object) -> None:
 
 
 def test_a_parent_of_another_shape_leaves_the_others() -> None:
-    assert commit(parents=[None, {"id": ID}, {"displayId": "x"}, 1])["parent_ids"] == [ID]
+    record = commit(parents=[None, {"id": ID}, {"displayId": "x"}, 1])
+    assert record["parent_ids"] == [ID]
+    assert record["is_merge"] is False
 
 
 def test_issue_keys_are_those_that_bitbucket_found() -> None:
