@@ -165,6 +165,35 @@ def test_answers_never_let_more_through_than_may_be_at_once(threads: Threads) ->
         leave.set()
 
 
+def test_as_many_go_on_together_after_a_pause_as_may_be_at_once(threads: Threads) -> None:
+    pace = Pace(2)
+    pace.pause(0.1)
+    first = threads.start(pace, "1")
+    time.sleep(0.02)
+    second = threads.start(pace, "2")
+    time.sleep(0.02)
+    for _ in range(9):
+        pace.answered()
+    assert threads.comes_to("1", "2")
+    first.set()
+    second.set()
+
+
+def test_nobody_overtakes_who_came_before(threads: Threads) -> None:
+    clock = Clock()
+    pace = Pace(2, clock=clock)
+    pace.pause(1000)
+    first = threads.start(pace, "1")
+    time.sleep(0.02)
+    clock.now += 1000  # the first does not know yet
+    second = threads.start(pace, "2")
+    time.sleep(0.02)
+    pace.answered()
+    assert threads.comes_to("1", "2")
+    first.set()
+    second.set()
+
+
 def test_a_retry_goes_before_those_that_waited_longer(threads: Threads) -> None:
     pace = Pace(1)
     first = threads.start(pace, "1")
