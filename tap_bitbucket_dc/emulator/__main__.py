@@ -1,4 +1,4 @@
-"""Answer as a Bitbucket Data Center until stopped; the first line printed is the URL."""
+"""Emulate a Bitbucket Data Center until stopped. The first line of output is its base URL."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m tap_bitbucket_dc.emulator", description=__doc__
     )
-    parser.add_argument("root", help="directory with PROJECT/repository in it")
-    parser.add_argument("--port", type=int, default=0, help="default: any free one")
+    parser.add_argument("root", help="directory that contains PROJECT/repository")
+    parser.add_argument("--port", type=int, default=0, help="default: any free port")
     parser.add_argument("--context-path", default="/bitbucket")
-    parser.add_argument("--version", default="9.4.0", help="whose manners to take on")
+    parser.add_argument("--version", default="9.4.0", help="Bitbucket version to imitate")
     parser.add_argument("--token", default="token", help="HTTP access token of the user admin")
-    parser.add_argument("--seconds", type=float, default=3600, help="stop after so long")
+    parser.add_argument("--seconds", type=float, default=3600, help="stop after this time")
     options = parser.parse_args()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -35,7 +35,7 @@ def main() -> None:
     )
     try:
         with bitbucket:
-            print(bitbucket.url, flush=True)  # noqa: T201 - what a caller reads
+            print(bitbucket.url, flush=True)  # noqa: T201 - the caller reads it
             stop.wait(options.seconds)
     except (OSError, SameIdError, GitError) as error:
         sys.exit(str(error))

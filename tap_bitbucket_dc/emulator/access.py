@@ -18,8 +18,8 @@ class Access:
     """What one caller may see.
 
     Attributes:
-        projects: All there are.
-        anonymous: Whether the caller sees what is public only.
+        projects: All projects of the server.
+        anonymous: Whether the caller may only see what is public.
         hidden: ``KEY`` or ``KEY/slug`` of what no caller may see.
         denied: ``KEY`` or ``KEY/slug`` of what is listed but answers 401, 403 or 404.
     """
@@ -30,7 +30,7 @@ class Access:
     denied: Mapping[str, int]
 
     def lists_project(self, project: Project) -> bool:
-        """Tell whether a project is in the listings of the caller."""
+        """Tell whether the caller finds a project in listings."""
         if project.key in self.hidden or project.key.lower() in self.hidden:
             return False
         if not self.anonymous or project.public:
@@ -38,7 +38,7 @@ class Access:
         return any(repository.public for repository in self.projects.repositories(project))
 
     def lists(self, repository: Repository) -> bool:
-        """Tell whether a repository is in the listings of the caller."""
+        """Tell whether the caller finds a repository in listings."""
         project = repository.project
         names = {project.key, project.key.lower(), *_names(repository)}
         return names.isdisjoint(self.hidden) and (not self.anonymous or is_public(repository))
@@ -47,7 +47,7 @@ class Access:
         """Return a project by its key.
 
         Raises:
-            BitbucketError: It is missing, hidden or denied.
+            BitbucketError: The project is missing, hidden or denied.
         """
         project = self.projects.project(key)
         if project is None:
@@ -63,7 +63,7 @@ class Access:
         """Return a repository by its project's key and its slug.
 
         Raises:
-            BitbucketError: It is missing, hidden or denied, or its project is.
+            BitbucketError: The repository or its project is missing, hidden or denied.
         """
         project = self.project(key)
         repository = self.projects.repository(project, slug)
@@ -86,5 +86,5 @@ def is_public(repository: Repository) -> bool:
 
 
 def _names(repository: Repository) -> tuple[str, str]:
-    """Return how a repository may be named: KEY/slug, and key/slug."""
+    """Return the two ways to name a repository in options: ``KEY/slug`` and ``key/slug``."""
     return repository.path, f"{repository.project.key.lower()}/{repository.slug}"

@@ -1,6 +1,6 @@
-"""How things look as Bitbucket's JSON. Pure: the same things give the same JSON.
+"""Projects, repositories, branches and commits as Bitbucket's JSON.
 
-The shapes are those of recorded answers, key for key and in their order.
+The keys and their order are those of recorded answers. Equal input gives equal JSON.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 Version = tuple[int, ...]
 
-HIERARCHIES: Version = (7,)  # repositories name their hierarchy of forks since
-ARCHIVING: Version = (8,)  # repositories can be archived since
+# Since these versions …
+HIERARCHIES: Version = (7,)  # repositories have the id of their hierarchy of forks
+ARCHIVING: Version = (8,)  # repositories can be archived
 ISSUE_KEY = re.compile(r"(?<![A-Za-z0-9-])[A-Z][A-Z0-9_]+-\d+(?![A-Za-z0-9])")
 SSH_PORT = 7999
 
@@ -35,10 +36,10 @@ class Bodies:
     """Bitbucket's JSON as one caller sees it.
 
     Attributes:
-        url: The server's, context path included.
-        version: Decides which keys there are.
+        url: The base URL of the server.
+        version: The version of the server. It decides which keys exist.
         users: All accounts.
-        user: Who asks, None for anonymous: their name stands in clone links.
+        user: The caller, whose name is part of the clone links; None if anonymous.
     """
 
     url: str
@@ -51,7 +52,7 @@ class Bodies:
         return {user.email.lower(): user for user in reversed(self.users)}
 
     def account(self, user: User) -> Json:
-        """Return a user."""
+        """Return an account."""
         return {
             "name": user.name,
             "emailAddress": user.email,
@@ -64,7 +65,7 @@ class Bodies:
         }
 
     def project(self, project: Project) -> Json:
-        """Return a project; a personal one has an owner and no description."""
+        """Return a project. Personal ones have an owner, and neither description nor ``public``."""
         if project.owner is not None:
             return self._personal(project, project.owner)
         described = {"description": project.description} if project.description else {}
@@ -95,8 +96,9 @@ class Bodies:
         """Return a repository.
 
         Args:
-            repository: Itself.
-            origin: What it was forked from, None where that is gone or not for the caller's eyes.
+            repository: The repository.
+            origin: The repository it was forked from. None if it is not a fork, or if the origin
+                was deleted or may not be seen by the caller.
         """
         body: Json = {"slug": repository.slug, "id": repository.id, "name": repository.name}
         if repository.description:
@@ -126,16 +128,16 @@ class Bodies:
         http = f"{server.scheme}://{name}{server.netloc}{server.path}/scm/{path}"
         ssh = f"ssh://git@{server.hostname}:{SSH_PORT}/{path}"
         clone = [{"href": http, "name": "http"}, {"href": ssh, "name": "ssh"}]
-        if repository.id % 2:  # recorded in either order
+        if repository.id % 2:  # recordings have them in either order
             clone.reverse()
         return {"clone": clone, **_self(f"{self.url}/{place}/repos/{repository.slug}/browse")}
 
     def minimal_ref(self, ref: str) -> Json:
-        """Return a branch by its name alone."""
+        """Return a branch without its commit."""
         return {"id": ref, "displayId": ref.removeprefix("refs/heads/"), "type": "BRANCH"}
 
     def branch(self, ref: str, commit: str, *, default: bool) -> Json:
-        """Return a branch and the commit it is at."""
+        """Return a branch and the commit it points to."""
         return {
             **self.minimal_ref(ref),
             "latestCommit": commit,
@@ -147,8 +149,8 @@ class Bodies:
         """Return a commit.
 
         Args:
-            commit: Itself.
-            parents: To show them as commits too; only their ids are shown without.
+            commit: The commit.
+            parents: Its parents, to show them in full. By default only their ids are shown.
         """
         body = {
             **_minimal_commit(commit.id),
@@ -166,7 +168,7 @@ class Bodies:
         return body
 
     def _person(self, person: Person) -> Json:
-        """Return the account with the e-mail address, or what git says."""
+        """Return the account with the e-mail address, otherwise name and address as in git."""
         user = self._by_email.get(person.email.lower())
         if user:
             return self.account(user)

@@ -1,8 +1,9 @@
-"""How it is answered: HTTP/1.1 on connections of 127.0.0.1, each with a thread of its own."""
+"""HTTP/1.1 on connections to 127.0.0.1, each with a thread of its own."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import socket
@@ -16,48 +17,52 @@ from typing import TYPE_CHECKING, Any
 
 from tap_bitbucket_dc.emulator.application import answer
 from tap_bitbucket_dc.emulator.exchange import Answer, Request
+from tap_bitbucket_dc.emulator.options import HOST
 
 if TYPE_CHECKING:
-    from tap_bitbucket_dc.emulator.faults import Fault
-    from tap_bitbucket_dc.emulator.server import Bitbucket
+    from collections.abc import Callable
 
-HOST = "127.0.0.1"
-POLL = 0.02  # seconds until the accepting thread sees that it is to stop
-STOP = 5.0  # seconds that a connection's thread has to end
+    from tap_bitbucket_dc.emulator.faults import Fault
+    from tap_bitbucket_dc.emulator.options import Options
+    from tap_bitbucket_dc.emulator.traffic import Traffic
+
+POLL = 0.02  # seconds between two looks of the accepting thread at whether to stop
+STOP = 5.0  # seconds to wait for the thread of a connection to end
 
 
 class Server(ThreadingHTTPServer):
-    """Accepts connections, each with a thread of its own, and ends them all."""
+    """Accepts connections, gives each a thread of its own, and ends them all."""
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, bitbucket: Bitbucket) -> None:
-        self.bitbucket = bitbucket
+    def __init__(self, options: Options, traffic: Traffic) -> None:
+        self.options = options
+        self.traffic = traffic
         self._connections: dict[threading.Thread, socket.socket] = {}
         self._accepting = threading.Thread(target=self.serve_forever, args=[POLL], daemon=True)
-        super().__init__((HOST, bitbucket.port), Handler)
-        if bitbucket.ssl_context:  # the handshake waits for a client: not in the accepting thread
-            self.socket = bitbucket.ssl_context.wrap_socket(
+        super().__init__((HOST, options.port), Handler)
+        if options.ssl_context:  # a handshake waits for its client: not in the accepting thread
+            self.socket = options.ssl_context.wrap_socket(
                 self.socket, server_side=True, do_handshake_on_connect=False
             )
 
     def start(self) -> None:
-        """Accept connections from now on."""
+        """Start to accept connections."""
         self._accepting.start()
 
     def stop(self) -> None:
-        """Accept no more, end those there are, and wait for their threads."""
+        """Stop accepting connections, end the open ones, and wait for their threads."""
         self.shutdown()
         self._accepting.join()
         self.server_close()
         for thread, connection in list(self._connections.items()):
-            with contextlib.suppress(OSError):  # the client was quicker
+            with contextlib.suppress(OSError):  # the client has already closed it
                 connection.shutdown(socket.SHUT_RDWR)
             thread.join(STOP)
 
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as in the library
-        """Give a connection a thread; unlike the library, keep hold of both."""
+        """Start a thread for a connection and, unlike the library, remember both."""
         arguments = (request, client_address)
         thread = threading.Thread(target=self.process_request_thread, args=arguments, daemon=True)
         self._connections[thread] = request
@@ -69,13 +74,13 @@ class Server(ThreadingHTTPServer):
         del self._connections[threading.current_thread()]
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as in the library
-        """Print a traceback, but not because a client went away or mistrusts the certificate."""
+        """Print a traceback, unless a client hung up or did not trust the certificate."""
         if not isinstance(sys.exc_info()[1], (ConnectionError, ssl.SSLError)):
             super().handle_error(request, client_address)
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Reads requests from one connection and writes their answers."""
+    """Reads the requests on one connection and writes their answers."""
 
     server: Server
     protocol_version = "HTTP/1.1"
@@ -83,16 +88,18 @@ class Handler(BaseHTTPRequestHandler):
     wbufsize = 64 * 1024
 
     def do_GET(self) -> None:
-        """Note a request and answer it, whatever its method."""
-        bitbucket = self.server.bitbucket
+        """Log a request and answer it, whatever its method is."""
+        traffic = self.server.traffic
         headers = {name.lower(): value for name, value in self.headers.items()}
         request = Request(self.command, self.path, headers, time.monotonic())
-        self.rfile.read(int(headers.get("content-length", 0)))  # else the next request begins there
+        self.rfile.read(
+            int(headers.get("content-length", 0))
+        )  # otherwise it would be read as the next request
         try:
-            bitbucket.arrived(request)
-            self._respond(request, bitbucket.fault(request))
+            traffic.arrived(request)
+            self._respond(request, traffic.fault(request))
         finally:
-            bitbucket.answered(request, None)
+            traffic.answered(request, None)
 
     do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_GET  # noqa: N815 - as in the library
 
@@ -100,27 +107,43 @@ class Handler(BaseHTTPRequestHandler):
         kind = fault.kind if fault else None
         seconds = fault.seconds if fault else None
         if kind == "reset":
-            self.server.bitbucket.answered(request, None)
+            self.server.traffic.answered(request, None)
             self._reset()
         elif kind == "hang":
-            self.server.bitbucket.stopping.wait(seconds)
+            self.server.traffic.stopping.wait(seconds)
             self.close_connection = True
         elif fault and kind in {"answer", "redirect"}:
             self._send(request, fault.answer())
         else:
             if kind == "delay":
-                self.server.bitbucket.stopping.wait(seconds)
-            true = answer(self.server.bitbucket, request)
+                self.server.traffic.stopping.wait(seconds)
+            true = self._true_answer(request, fault.ask if fault else None)
             if fault and fault.replace and true.body:
                 lie = fault.replace(json.loads(true.body))
                 true.body = lie if isinstance(lie, bytes) else json.dumps(lie).encode()
             cut = len(true.body) // 2 if kind == "cut" else None
             self._send(request, true, cut=cut, drip=seconds if kind == "drip" else None)
 
+    def _true_answer(self, request: Request, ask: Callable[[str], str] | None) -> Answer:
+        """Return what Bitbucket answers to a request, or to the one that ``ask`` makes of it."""
+        if ask is None:
+            return answer(self.server.options, request)
+        asked = dataclasses.replace(request, target=ask(request.target))
+        true = answer(self.server.options, asked)
+        request.user = asked.user
+        return true
+
     def _send(
         self, request: Request, answer: Answer, *, cut: int | None = None, drip: float | None = None
     ) -> None:
-        """Write an answer: ``cut`` off after so many bytes, one byte every ``drip`` seconds."""
+        """Write an answer.
+
+        Args:
+            request: The request it answers.
+            answer: The answer.
+            cut: How many bytes of the body to send before closing the connection.
+            drip: Seconds between two bytes of the body.
+        """
         self.send_response_only(answer.status)
         if "Date" not in answer.headers:
             self.send_header("Date", self.date_time_string())
@@ -131,10 +154,10 @@ class Handler(BaseHTTPRequestHandler):
         if drip is not None:
             self.end_headers()
             self._drip(answer.body[:-1], drip)
-            self.server.bitbucket.answered(request, answer.status)
+            self.server.traffic.answered(request, answer.status)
             self.wfile.write(answer.body[-1:])
             return
-        self.server.bitbucket.answered(request, answer.status)
+        self.server.traffic.answered(request, answer.status)
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(answer.body[:cut])
@@ -144,14 +167,14 @@ class Handler(BaseHTTPRequestHandler):
         for i in range(len(body)):
             self.wfile.write(body[i : i + 1])
             self.wfile.flush()
-            if self.server.bitbucket.stopping.wait(seconds):
+            if self.server.traffic.stopping.wait(seconds):
                 break
 
     def _reset(self) -> None:
-        """Make the client see ``Connection reset by peer``, not an orderly end."""
+        """Reset the connection: the client sees ``Connection reset by peer``."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         os.close(self.connection.detach())
         self.close_connection = True
 
     def log_message(self, *_: object) -> None:
-        """Say nothing: there is ``requests``."""
+        """Print nothing: requests are logged in ``Traffic``."""

@@ -1,13 +1,13 @@
-"""Bitbucket's refusals, in its own words.
+"""Bitbucket's error messages.
 
 ::
 
     {"errors": [{"context": null, "message": "Project X does not exist.",
                  "exceptionName": "com.atlassian.bitbucket.project.NoSuchProjectException"}]}
 
-Recorded from servers, but for two: no recording of a CAPTCHA demand and of basic authentication
-switched off is known. Their statuses and the CAPTCHA's exception are documented, their messages
-are not.
+They were recorded from servers, with three exceptions. The statuses of a CAPTCHA demand and of
+disabled basic authentication are documented, and so is the exception of the former, but not their
+messages. The body of a 429 is invented.
 """
 
 from __future__ import annotations
@@ -18,7 +18,15 @@ PACKAGE = "com.atlassian.bitbucket"
 
 
 class BitbucketError(Exception):
-    """A refusal: status, message, exception without its package, and what it is about."""
+    """An error that Bitbucket answers with.
+
+    Args:
+        status: The HTTP status.
+        message: The message for people.
+        exception: The name of the Java exception, without ``com.atlassian.bitbucket``.
+        context: What the error is about, such as a parameter.
+        headers: Further headers of the answer.
+    """
 
     def __init__(
         self,
@@ -36,7 +44,7 @@ class BitbucketError(Exception):
         self.headers = headers or {}
 
     def answer(self) -> Answer:
-        """Return it as Bitbucket sends it."""
+        """Return the answer that Bitbucket sends."""
         error = {
             "context": self.context,
             "message": str(self),
@@ -47,13 +55,13 @@ class BitbucketError(Exception):
 
 
 def wrong_credentials() -> BitbucketError:
-    """A password or token that is none."""
+    """The password or token is wrong."""
     message = "Authentication failed. Please check your credentials and try again."
     return BitbucketError(401, message, "auth.IncorrectPasswordAuthenticationException")
 
 
 def captcha_required(login_url: str) -> BitbucketError:
-    """Too many wrong passwords: a person has to log in with a browser first."""
+    """After too many wrong passwords, the user has to log in with a browser first."""
     message = "CAPTCHA required. Your Bitbucket account has been marked as requiring a CAPTCHA."
     reason = f"CAPTCHA_CHALLENGE; login-url={login_url}"
     return BitbucketError(
@@ -65,24 +73,24 @@ def captcha_required(login_url: str) -> BitbucketError:
 
 
 def basic_auth_disabled() -> BitbucketError:
-    """A user name and a password, where only tokens are accepted."""
+    """The caller sent a user name and a password to a server that only accepts tokens."""
     return BitbucketError(403, "Basic Authentication has been disabled on this instance.")
 
 
 def not_permitted(status: int = 401) -> BitbucketError:
-    """Something that this user, or an anonymous one, may not see."""
+    """The caller, who may be anonymous, has no permission to see this."""
     message = "You are not permitted to access this resource"
     return BitbucketError(status, message, "AuthorisationException")
 
 
 def only_authenticated() -> BitbucketError:
-    """Something that is different for each user, asked for by nobody."""
+    """An anonymous caller asked for something that is different for each user."""
     message = "Only authenticated users may call this resource"
     return BitbucketError(401, message, "AuthorisationException")
 
 
 def too_many_requests(retry_after: str) -> BitbucketError:
-    """A user's rate limit is used up."""
+    """The user has exceeded the rate limit."""
     return BitbucketError(429, "Too many requests", headers={"Retry-After": retry_after})
 
 
@@ -92,25 +100,25 @@ def invalid(parameter: str, value: str) -> BitbucketError:
 
 
 def no_such_project(key: str) -> BitbucketError:
-    """A project that is missing."""
+    """The project does not exist."""
     message = f"Project {key} does not exist."
     return BitbucketError(404, message, "project.NoSuchProjectException")
 
 
 def no_such_repository(path: str) -> BitbucketError:
-    """A repository that is missing, ``KEY/slug``."""
+    """The repository ``KEY/slug`` does not exist."""
     message = f"Repository {path} does not exist."
     return BitbucketError(404, message, "repository.NoSuchRepositoryException")
 
 
 def no_such_commit(commit: str, slug: str) -> BitbucketError:
-    """A commit, branch or tag that is missing, or was and has been collected."""
+    """The commit, branch or tag does not exist, or has been garbage-collected."""
     message = f"Commit '{commit}' does not exist in repository '{slug}'."
     return BitbucketError(404, message, "commit.NoSuchCommitException")
 
 
 def no_default_branch(ref: str | None) -> BitbucketError:
-    """A default branch that was never pushed, or none at all."""
+    """The default branch was never pushed, or none is set."""
     message = (
         f"{ref} is set as the default branch, but this branch does not exist"
         if ref
@@ -120,5 +128,5 @@ def no_default_branch(ref: str | None) -> BitbucketError:
 
 
 def failed(message: str) -> BitbucketError:
-    """The server itself is in trouble; the message is for whoever set up the emulator."""
+    """The emulator failed. The message is for the author of the test."""
     return BitbucketError(500, message, "scm.CommandFailedException")

@@ -17,23 +17,26 @@ JSON = "application/json;charset=UTF-8"
 
 
 def encoded(body: Json) -> bytes:
-    """Return JSON as it is sent: in UTF-8, without spaces."""
+    """Return JSON as Bitbucket sends it: in UTF-8, without spaces."""
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
     return text.encode("utf-8", "replace")
 
 
 @dataclass
 class Request:
-    """One request; what is None is not known yet, or never will be.
+    """One request. What is None is not known yet, or never will be.
 
     Attributes:
-        method: GET, mostly.
-        target: Path and query as they were sent, with everything percent-encoded.
-        headers: As sent; names in lower case.
+        method: The HTTP method.
+        target: Path and query as they were sent, percent-encoded.
+        headers: The headers as they were sent, their names in lower case.
         started: When it arrived, by ``time.monotonic()``.
-        finished: When its answer was out, by ``time.monotonic()``.
-        status: Of the answer; None where the connection was broken off without one.
-        user: The login name it was answered for, None for anonymous.
+        finished: When its answer was about to be sent, by ``time.monotonic()``.
+        status: The status of its answer; None if the connection ended without one.
+        user: The login name of the caller; None if the caller is anonymous.
+        number: How many requests have arrived so far, this one included.
+        path: The path as it was sent.
+        query: The query, decoded. Of a parameter that is given twice, the first counts.
     """
 
     method: str
@@ -43,11 +46,12 @@ class Request:
     finished: float | None = None
     status: int | None = None
     user: str | None = None
+    number: int = 0
     path: str = field(init=False)
     query: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Take the target apart: path as sent, query decoded."""
+        """Split the target into path and query."""
         parts = urlsplit(self.target)
         self.path = parts.path
         self.query = dict(reversed(parse_qsl(parts.query, keep_blank_values=True)))
@@ -55,7 +59,7 @@ class Request:
 
 @dataclass
 class Answer:
-    """Status, body and headers of an answer, ``Content-Type`` among them."""
+    """The status, body and headers of an answer, ``Content-Type`` included."""
 
     status: int
     body: bytes = b""

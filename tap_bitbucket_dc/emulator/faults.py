@@ -1,4 +1,4 @@
-"""What can go wrong between a server and its client, as data.
+"""What can go wrong between a server and its client, as data. For wrong pages see ``lies``.
 
 ::
 
@@ -6,8 +6,10 @@
     bitbucket.faults.append(HTML_502.on("start=100", times=None))
     bitbucket.faults.append(Fault(kind="replace", replace=lambda body: {**body, "values": 1}))
 
-The first fault that matches a request is used, ``times`` times, and then gone.
-No recording of a 429 or a 503 of Bitbucket is known: their bodies here are made up.
+The first fault in the list that matches a request happens to it. A fault that has happened
+``times`` times is removed.
+
+No recording of a 429 or a 503 of Bitbucket is known, so their bodies here are invented.
 """
 
 from __future__ import annotations
@@ -15,14 +17,12 @@ from __future__ import annotations
 import dataclasses
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 from tap_bitbucket_dc.emulator.exchange import HTML, JSON, Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    from typing_extensions import Self
 
     from tap_bitbucket_dc.emulator.exchange import Json, Request
 
@@ -31,19 +31,27 @@ Kind = Literal["answer", "redirect", "replace", "reset", "cut", "delay", "hang",
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that goes wrong, ``times`` times; None: for ever.
+    """One thing that goes wrong.
 
     Attributes:
-        match: Of the requests it happens to: a pattern searched for in path and query as they
-            were sent, or a function that tells. The empty pattern is in every request.
-        kind: ``answer``, ``redirect``: status, headers and body stand for Bitbucket's answer.
-            ``replace``: the JSON of the true answer is changed by ``replace``, into other JSON
-            or into bytes that are none.
+        match: Which requests it happens to: a pattern to search for in path and query as they
+            were sent, or a function of the request. The empty pattern matches every request.
+        status: The status of an ``answer`` or ``redirect``.
+        headers: The headers of an ``answer`` or ``redirect``.
+        body: The body of an ``answer`` or ``redirect``.
+        content_type: The type of ``body``.
+        times: How many requests it happens to; None for no limit.
+        kind: ``answer``, ``redirect``: status, headers and body take the place of the true answer.
+            ``replace``: the true answer is changed by ``ask`` or ``replace``, or by both.
             ``reset``: the connection is reset without an answer.
-            ``cut``: the true answer breaks off in the middle of its body.
-            ``delay``: the true answer comes ``seconds`` later.
-            ``hang``: nothing is answered for ``seconds``, None: until the server stops.
-            ``drip``: of the true answer one byte comes every ``seconds``.
+            ``cut``: the connection is closed in the middle of the true answer's body.
+            ``delay``: the true answer is sent ``seconds`` later.
+            ``hang``: nothing is sent for ``seconds``, or until the server stops if that is None.
+            ``drip``: the true answer is sent at one byte every ``seconds``.
+        seconds: The time for ``delay``, ``hang`` and ``drip``.
+        replace: Turns the JSON of the true answer into other JSON, or into bytes of any kind.
+        ask: Turns the path and query of the request into those that are answered instead. The
+            log keeps what was sent.
     """
 
     match: str | Callable[[Request], bool] = ""
@@ -55,24 +63,25 @@ class Fault:
     kind: Kind = "answer"
     seconds: float | None = None
     replace: Callable[[Json], Json | bytes] | None = None
+    ask: Callable[[str], str] | None = None
 
     def on(self, match: str | Callable[[Request], bool], times: int | None = 1) -> Self:
-        """Return the same fault for other requests."""
+        """Return the same fault for the requests that match."""
         return dataclasses.replace(self, match=match, times=times)
 
     def matches(self, request: Request) -> bool:
-        """Tell whether it happens to this request."""
+        """Tell whether it happens to a request."""
         if callable(self.match):
             return self.match(request)
         return re.search(self.match, request.target) is not None
 
     def answer(self) -> Answer:
-        """Return what is answered in Bitbucket's place."""
+        """Return the answer that takes the place of the true one."""
         return Answer(self.status, self.body, {"Content-Type": self.content_type, **self.headers})
 
 
 def redirect(location: str, match: str = "", times: int | None = 1) -> Fault:
-    """Return the fault that sends a request elsewhere."""
+    """Return the fault that redirects a request to another location."""
     return Fault(match, 302, {"Location": location}, times=times, kind="redirect")
 
 

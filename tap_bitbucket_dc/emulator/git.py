@@ -1,11 +1,11 @@
-"""What is true: the refs and commits of one git repository on disk.
+"""The refs and commits of one git repository on disk.
 
-Ranges, order, names and packed objects are git's own answers. Starting git takes some
-milliseconds though, and a server asks the same few things all day. So what git keeps in one small
-file of its own is read straight from there: HEAD, a loose ref, a loose commit.
+Ranges, their order, names and packed objects are answered by git itself. Starting git takes some
+milliseconds, so what git keeps in a small file of its own is read directly: HEAD, a loose ref, a
+loose commit.
 
-Ranges between two commits and the commits themselves never change, and are remembered. Whether
-they are still in the repository is looked up each time.
+Commits, and ranges between two commits, never change, so they are cached. Whether a commit is
+still in the repository is looked up each time.
 
 Knows nothing of projects, permissions or HTTP.
 
@@ -14,10 +14,13 @@ Source: https://git-scm.com/docs/gitrepository-layout
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import subprocess
+import threading
 import zlib
+from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,16 +28,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tap_bitbucket_dc.emulator.recent import Recent
-
 _ID = re.compile(r"[0-9a-f]{40}")
-# What may be the name of a branch or tag, and is no expression: HEAD~2, main@{u}, a..b
+# Matches the name of a branch or tag, but no expression such as HEAD~2, main@{u} or a..b.
 _NAME = re.compile(r"(?!-)(?:(?!@\{|\.\.)[^\0-\x20\x7f~^:?*\[\\])+")
 _FOUND = re.compile(rb"([0-9a-f]{40}) commit \d+")
-_LINE = 41  # bytes of an id and its newline in what rev-list prints
+_LINE = 41  # bytes of an id and its newline in the output of rev-list
 MERGES = {"include": (), "exclude": ("--no-merges",), "only": ("--merges",)}
-# Whoever starts the emulator may have a configuration, a locale, or be a git hook: none of it
-# may show in an answer. An explicit --git-dir makes safe.directory a non-issue.
+# Neither the caller's git configuration, locale nor GIT_* variables may change an answer.
+# An explicit --git-dir makes safe.directory irrelevant.
 _SETTINGS = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_NOSYSTEM": "1",
@@ -44,18 +45,18 @@ _SETTINGS = {
 
 
 class NoSuchCommitError(LookupError):
-    """A commit is not in the repository, or not any more."""
+    """A commit is not, or no longer, in the repository."""
 
 
 class GitError(RuntimeError):
-    """Git failed, in its own words."""
+    """Git failed; the message is what git printed."""
 
 
 def run(*command: str, asked: str = "") -> bytes:
-    """Return what git prints, given what it is asked on its input.
+    """Run git with ``asked`` as its input and return what it prints.
 
     Raises:
-        GitError: It failed.
+        GitError: Git failed.
     """
     inherited = {name: value for name, value in os.environ.items() if name[:4] != "GIT_"}
     done = subprocess.run(
@@ -72,7 +73,7 @@ def run(*command: str, asked: str = "") -> bytes:
 
 @dataclass(frozen=True)
 class Person:
-    """Who wrote or committed, and when, in seconds since 1970: any number git may hold."""
+    """An author or committer. ``time`` is in seconds since 1970, and may be any integer."""
 
     name: str
     email: str
@@ -81,7 +82,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Commit:
-    """A commit as git has it; the message without the newlines at its end."""
+    """A commit as git stores it, without the newlines at the end of the message."""
 
     id: str
     parents: tuple[str, ...]
@@ -91,7 +92,7 @@ class Commit:
 
 
 class CommitRange:
-    """The ids of a range, newest first; a page of 100,000 of them costs no more than of 100."""
+    """The ids of a range of commits, newest first. Slicing costs the same at any length."""
 
     def __init__(self, lines: bytes) -> None:
         self._lines = lines
@@ -101,16 +102,40 @@ class CommitRange:
         return len(self._lines) // _LINE
 
     def ids(self, start: int, stop: int) -> list[str]:
-        """Return the ids from ``start`` up to, and without, ``stop``."""
+        """Return the ids from ``start`` up to but not including ``stop``."""
         return self._lines[_LINE * start : _LINE * stop].decode().split()
+
+
+class Recent:
+    """A cache of bytes that evicts the least recently used once it exceeds ``size`` bytes."""
+
+    def __init__(self, size: int) -> None:
+        self._values: OrderedDict[object, bytes] = OrderedDict()
+        self._room = size
+        self._lock = threading.Lock()
+
+    def get(self, key: object) -> bytes | None:
+        """Return the value of a key, None if there is none or it was evicted."""
+        with self._lock:
+            if key in self._values:
+                self._values.move_to_end(key)
+            return self._values.get(key)
+
+    def put(self, key: object, value: bytes) -> None:
+        """Store a value."""
+        with self._lock:
+            self._room += len(self._values.pop(key, b"")) - len(value)
+            self._values[key] = value
+            while self._room < 0 and len(self._values) > 1:
+                self._room += len(self._values.popitem(last=False)[1])
 
 
 class Git:
     """One repository, bare or not.
 
     Args:
-        directory: The one that holds HEAD and objects.
-        recent: Shared by all repositories, so that its bound holds for them together.
+        directory: The directory that holds HEAD and objects.
+        recent: The cache, shared by all repositories so that its limit holds for all together.
     """
 
     def __init__(self, directory: str, recent: Recent) -> None:
@@ -118,16 +143,16 @@ class Git:
         self._recent = recent
 
     def head(self) -> str | None:
-        """Return the ref HEAD names, whether it exists or not; None where HEAD is detached."""
+        """Return the ref HEAD names, whether it exists or not; None if HEAD is detached."""
         kind, _, ref = self._file("HEAD").partition(" ")
         return ref if kind == "ref:" else None
 
     def tip(self, ref: str) -> str | None:
-        """Return the id of the commit a full ref name leads to, None without such a ref."""
+        """Return the id of the commit that a full ref name points to, None without such a ref."""
         try:
             content = self._file(ref)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            content = ""  # packed, or not there
+            content = ""  # packed or missing
         return content if _ID.fullmatch(content) else self.resolve(ref)[0]
 
     def is_empty(self) -> bool:
@@ -135,7 +160,7 @@ class Git:
         return not self._run("for-each-ref", "--count=1")
 
     def branches(self, *, by_name: bool = False) -> list[tuple[str, str]]:
-        """Return (ref, id of its commit); the last changed first, or ``by_name``."""
+        """Return (ref, commit id) of all branches, the latest commit first, or ``by_name``."""
         order = "refname" if by_name else "-committerdate"
         template = "--format=%(objectname) %(refname)"
         lines = self._run("for-each-ref", f"--sort={order}", template, "refs/heads").splitlines()
@@ -143,9 +168,9 @@ class Git:
         return [(ref, tip) for tip, _, ref in rows]
 
     def resolve(self, *names: str) -> list[str | None]:
-        """Return the ids of commits named by id, beginning of an id, branch or tag.
+        """Return the ids of commits named by an id, the beginning of an id, a branch or a tag.
 
-        None stands for each that names no commit of this repository.
+        None stands for a name that matches no commit of this repository.
         """
         found = {name: name for name in names if _ID.fullmatch(name) and self._loose(name)}
         unsure = [name for name in names if name not in found and _NAME.fullmatch(name)]
@@ -161,13 +186,13 @@ class Git:
         """Return the commits reachable from ``until`` but not from ``since``, in git's order.
 
         Args:
-            until: An id that ``resolve`` has just answered.
-            since: Another one, or None to go back to the first commit.
+            until: An id that ``resolve`` has just returned.
+            since: Another such id, or None to go back to the first commit.
             merges: A key of ``MERGES``.
 
         Raises:
-            NoSuchCommitError: One of the two has just been collected.
-            GitError: The history has a hole: commits in it are gone.
+            NoSuchCommitError: One of the two has just been garbage-collected.
+            GitError: Commits are missing from the history.
         """
         key = (self.directory, until, since, merges)
         lines = self._recent.get(key)
@@ -187,7 +212,7 @@ class Git:
         """Return the commits with these full ids, in their order.
 
         Raises:
-            NoSuchCommitError: One of them is not there.
+            NoSuchCommitError: One of them is not in the repository.
         """
         contents = {id_: self._recent.get(id_) for id_ in ids}
         new = {id_: self._loose(id_) for id_, content in contents.items() if content is None}
@@ -202,7 +227,7 @@ class Git:
         return Path(self.directory, name).read_text("utf-8", "surrogateescape").strip()
 
     def _loose(self, id_: str) -> bytes | None:
-        """Return a commit's content if it lies in a file of its own."""
+        """Return the content of a commit that is not packed, otherwise None."""
         try:
             file = Path(self.directory, "objects", id_[:2], id_[2:]).read_bytes()
         except FileNotFoundError:
@@ -211,22 +236,18 @@ class Git:
         return content if kind.startswith(b"commit ") else None
 
     def _packed(self, ids: list[str]) -> dict[str, bytes]:
-        """Return the contents of those commits that git has, wherever: in packs, in alternates."""
+        """Return the contents of the commits that git finds, be it in packs or in alternates."""
         if not ids:
             return {}
-        output = self._run("cat-file", "--batch", "--buffer", asked="\n".join(ids) + "\n")
+        asked = "".join(f"{id_}\n" for id_ in ids)
+        output = io.BytesIO(self._run("cat-file", "--batch", "--buffer", asked=asked))
         contents = {}
-        at = 0
-        for (
-            id_
-        ) in ids:  # in the order asked: "<id> commit <size>\n<content>\n", or "<id> missing\n"
-            start = output.index(b"\n", at) + 1
-            size = output[at:start].split()[2:]
-            at = start
-            if size:
-                at = start + int(size[0])
-                contents[id_] = output[start:at]
-                at += 1
+        # Git prints, in the order of ids, "<id> commit <size>\n<content>\n" or "<id> missing\n".
+        for id_ in ids:
+            header = output.readline().split()
+            if header[-1] != b"missing":
+                contents[id_] = output.read(int(header[-1]))
+                output.readline()
         return contents
 
     def _run(self, *command: str, asked: str = "") -> bytes:
@@ -234,7 +255,7 @@ class Git:
 
 
 def _commit(id_: str, content: bytes) -> Commit:
-    """Read a commit object.
+    """Parse a commit object.
 
     ::
 
@@ -242,7 +263,7 @@ def _commit(id_: str, content: bytes) -> Commit:
         parent 76c728b9…          (none, one or more)
         author Ada Lovelace <ada@example.com> 1700137400 +0100
         committer …
-        encoding ISO-8859-1       (seldom)
+        encoding ISO-8859-1       (rarely)
 
         message
     """
@@ -257,8 +278,7 @@ def _commit(id_: str, content: bytes) -> Commit:
         parents=tuple(parent.decode() for parent in fields.get(b"parent", [])),
         author=_person(fields[b"author"][0], encoding),
         committer=_person(fields[b"committer"][0], encoding),
-        # To git a message ends at a NUL.
-        message=_text(message.partition(b"\0")[0], encoding).rstrip("\n"),
+        message=_text(message.partition(b"\0")[0], encoding).rstrip("\n"),  # git stops at a NUL
     )
 
 
@@ -276,5 +296,5 @@ def _person(line: bytes, encoding: str) -> Person:
 def _text(content: bytes, encoding: str) -> str:
     try:
         return content.decode(encoding, "replace")
-    except LookupError:  # a name of an encoding that is none
+    except LookupError:  # no such encoding
         return content.decode("utf-8", "replace")

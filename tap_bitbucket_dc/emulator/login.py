@@ -1,4 +1,4 @@
-"""Who is asking: users, their tokens and passwords, and how many requests each may send."""
+"""Users, what their tokens and passwords are worth, and how many requests each may send."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class User:
-    """An account. Commits with its e-mail address, in any case, are shown as its own.
+    """An account. Commits with its e-mail address, in upper or lower case, are shown as its own.
 
     Attributes:
-        id: What X-AUSERID says.
-        name: The login name, which X-AUSERNAME says.
-        slug: The name as it stands in URLs; the login name in lower case if left empty.
-        email: The slug at example.com if left empty.
-        display_name: The person's name; the login name if left empty.
-        active: False for an account that was switched off.
+        id: The id, sent as X-AUSERID.
+        name: The login name, sent as X-AUSERNAME.
+        slug: The name in URLs. If empty, it is the login name in lower case.
+        email: The e-mail address. If empty, it is the slug at example.com.
+        display_name: The name to show. If empty, it is the login name.
+        active: Whether the user may log in.
         type: ``NORMAL`` or ``SERVICE``.
     """
 
@@ -40,7 +40,7 @@ class User:
     type: str = "NORMAL"
 
     def __post_init__(self) -> None:
-        """Fill in what was left empty."""
+        """Fill in what is empty."""
         slug = self.slug or self.name.lower()
         object.__setattr__(self, "slug", slug)
         object.__setattr__(self, "email", self.email or f"{slug}@example.com")
@@ -52,12 +52,12 @@ ADMIN = User(1, "admin", display_name="Administrator")
 
 @dataclass
 class RateLimit:
-    """A bucket of requests for each user, refilled steadily.
+    """A token bucket for each user.
 
     Args:
-        capacity: What the bucket holds, and holds at first.
-        per_second: What flows back.
-        as_date: Whether Retry-After is an HTTP date instead of seconds.
+        capacity: How many requests the full bucket holds. It is full at first.
+        per_second: How many requests are added per second.
+        as_date: Whether Retry-After is an HTTP date. Otherwise it is a number of seconds.
 
     Source: https://confluence.atlassian.com/bitbucketserver/improving-instance-stability-with-rate-limiting-976171954.html
     """
@@ -72,7 +72,7 @@ class RateLimit:
         """Take a request out of the user's bucket.
 
         Raises:
-            BitbucketError: It is empty: 429.
+            BitbucketError: 429, as the bucket is empty.
         """
         with self._lock:
             now = time.monotonic()
@@ -88,16 +88,16 @@ class RateLimit:
 
 @dataclass(frozen=True)
 class Login:
-    """What credentials are worth.
+    """The rules by which credentials are judged.
 
     Attributes:
         users: All accounts.
         tokens: HTTP access tokens, each with the slug of its user.
-        passwords: Of users, by slug.
-        public_access: Whether a caller with a bad token is anonymous instead of refused.
-        basic_auth: Whether a user name and password are looked at.
-        captcha: Whether a person has to log in with a browser first.
-        login_url: Where that is.
+        passwords: Passwords by the slug of their user.
+        public_access: Whether a caller with a wrong token is anonymous. Otherwise it gets 401.
+        basic_auth: Whether a user name and password are accepted.
+        captcha: Whether every login is answered with the demand to solve a CAPTCHA.
+        login_url: The URL of the login page, where the CAPTCHA can be solved.
     """
 
     users: Sequence[User]
@@ -109,7 +109,7 @@ class Login:
     login_url: str
 
     def user(self, authorization: str | None) -> User | None:
-        """Return whose credentials the header ``Authorization`` holds, None for anonymous.
+        """Return the user that the header ``Authorization`` identifies; None if anonymous.
 
         Raises:
             BitbucketError: 401 or 403.

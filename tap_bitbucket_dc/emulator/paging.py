@@ -4,8 +4,8 @@
 
     {"size": 2, "limit": 2, "isLastPage": false, "values": […], "start": 0, "nextPageStart": 3}
 
-Rows that the caller may not see are not in ``values``, but they count: above, the third of four
-rows is one of them. So nextPageStart is not always start + size.
+Rows that the caller may not see are missing from ``values``, but have a number of their own. Above,
+the third of four rows is hidden, so nextPageStart is not start + size.
 """
 
 from __future__ import annotations
@@ -26,14 +26,15 @@ DEFAULT_LIMIT = 25
 
 @dataclass(frozen=True)
 class Paging:
-    """How one request wants its page, and how the server counts.
+    """Which page a request asks for, and how the server numbers rows.
 
     Attributes:
-        query: Of the request: ``start`` and ``limit``.
-        caps: The highest limit for each kind of rows; a higher one is lowered in silence.
-        stride: How many numbers are skipped from one row to the next, and before the second.
-        streamed_null: Whether nextPageStart is null at the end of a streamed listing.
-        null: The same of a listing that is not streamed.
+        query: The query of the request, with ``start`` and ``limit`` or without.
+        caps: The highest limit for each kind of rows. A higher one is lowered silently.
+        stride: How many numbers are skipped between two rows; twice as many between the first two.
+        streamed_null: Whether nextPageStart is null on the last page of a streamed listing.
+            Otherwise it is absent.
+        null: The same for a listing that is not streamed.
     """
 
     query: Mapping[str, str]
@@ -48,9 +49,9 @@ class Paging:
         """Return a page.
 
         Args:
-            kind: Of the rows: a key of ``caps``.
-            shown: Which rows the caller sees, in ascending order.
-            values: Returns the JSON of some of them.
+            kind: The kind of the rows: a key of ``caps``.
+            shown: The numbers of the rows that the caller may see, ascending.
+            values: Returns the JSON of the rows with the given numbers.
         """
         start, limit, rows, following = self._cut(kind, shown)
         body: Json = {
@@ -65,7 +66,7 @@ class Paging:
     def streamed(
         self, kind: str, shown: Sequence[int], values: Callable[[Sequence[int]], list[Json]]
     ) -> Json:
-        """Return a page as Bitbucket sends it while git is still at work: values come first."""
+        """Return a page in the form Bitbucket uses for output of git: ``values`` come first."""
         start, limit, rows, following = self._cut(kind, shown)
         body: Json = {
             "values": values(rows),
@@ -92,7 +93,7 @@ class Paging:
         return int(value)
 
     def _position(self, row: int) -> int:
-        """Return the number that stands for a row, as in ``start`` and ``nextPageStart``."""
+        """Return the number of a row as ``start`` and ``nextPageStart`` have it."""
         return row + self.stride * (row + 1) if row else 0
 
     def _row(self, position: int) -> int:

@@ -1,4 +1,4 @@
-"""What is true beyond git: the projects and repositories that a directory holds.
+"""The projects and repositories in a directory, and their facts that git does not know.
 
 ::
 
@@ -9,9 +9,9 @@
                                    state, origin = KEY/slug
     ROOT/~ada/notes/               a personal repository of the user with the slug ada
 
-Without an id it is made of the path. Everything is looked up anew whenever it is asked for: what
-appears, vanishes or is renamed meanwhile shows in the next answer. Only the content of a file that
-did not change is remembered.
+An id that is not given is derived from the path. Every call reads the directories again, so the
+next answer shows what was added, deleted or renamed. Only the contents of unchanged files are
+cached.
 
 Knows nothing of permissions or HTTP.
 """
@@ -26,9 +26,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tap_bitbucket_dc.emulator.git import Git, run
+from tap_bitbucket_dc.emulator.git import Git, Recent, run
 from tap_bitbucket_dc.emulator.login import User
-from tap_bitbucket_dc.emulator.recent import Recent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 _NAME = re.compile(r"~?\w[\w.+-]*")
-_REMEMBERED = 256 * 1024 * 1024  # bytes of git's answers
+_REMEMBERED = 256 * 1024 * 1024  # bytes of the cache
 
 
 class SameIdError(ValueError):
@@ -45,7 +44,7 @@ class SameIdError(ValueError):
 
 @dataclass(frozen=True)
 class Project:
-    """A project; ``owner`` is the slug of the user whose personal project it is."""
+    """A project. ``owner`` is the slug of the user it belongs to; None if it is not personal."""
 
     directory: str
     key: str
@@ -58,7 +57,7 @@ class Project:
 
 @dataclass(frozen=True)
 class Repository:
-    """A repository of a project; ``origin`` is ``KEY/slug`` of what it was forked from."""
+    """A repository. ``origin`` is ``KEY/slug`` of the repository it was forked from."""
 
     project: Project
     git: Git
@@ -73,7 +72,7 @@ class Repository:
 
     @property
     def path(self) -> str:
-        """``KEY/slug``, which names the repository in messages and settings."""
+        """``KEY/slug``, the name of the repository in messages and options."""
         return f"{self.project.key}/{self.slug}"
 
 
@@ -82,7 +81,7 @@ class Projects:
 
     Attributes:
         root: The directory.
-        recent: What need not be made again while git's objects are there.
+        recent: The cache for objects of git and for what is made of them.
     """
 
     def __init__(self, root: Path) -> None:
@@ -91,7 +90,7 @@ class Projects:
         self._files: dict[str, tuple[tuple[int, int, int], Any]] = {}
 
     def all(self) -> list[Project]:
-        """Return all projects, personal ones too, by name.
+        """Return all projects, personal ones included, sorted by name.
 
         Raises:
             SameIdError: Two of them have the same id.
@@ -101,14 +100,14 @@ class Projects:
         return sorted(found, key=lambda project: (project.name.lower(), project.key))
 
     def project(self, key: str) -> Project | None:
-        """Return the project with a key, whose case does not matter."""
+        """Return the project with a key, in upper or lower case; None if there is none."""
         if _NAME.fullmatch(key) and (self.root / key).is_dir():
             return self._project(key)
         names = [entry.name for entry in _directories(self.root)]
         return next((self._project(name) for name in names if name.upper() == key.upper()), None)
 
     def repositories(self, *projects: Project) -> list[Repository]:
-        """Return the repositories of these projects, of each by name.
+        """Return the repositories of these projects, those of each sorted by name.
 
         Raises:
             SameIdError: Two of them have the same id.
@@ -124,14 +123,14 @@ class Projects:
         return found
 
     def repository(self, project: Project, slug: str) -> Repository | None:
-        """Return the repository of a project with a slug."""
+        """Return the repository of a project with a slug; None if there is none."""
         if not _NAME.fullmatch(slug):
             return None
         directory = f"{project.directory}/{slug}"
         return self._repository(project, directory) or self._repository(project, f"{directory}.git")
 
     def find(self, path: str) -> Repository | None:
-        """Return the repository with the path ``KEY/slug``."""
+        """Return the repository with the path ``KEY/slug``; None if there is none."""
         key, _, slug = path.partition("/")
         project = self.project(key)
         return self.repository(project, slug) if project else None
@@ -159,7 +158,7 @@ class Projects:
         git = next((place for place in places if os.path.exists(f"{place}/HEAD")), None)  # noqa: PTH110 - as in _read
         if git is None:
             return None
-        facts = self._read(f"{git}/config", _facts) or {}  # git needs none
+        facts = self._read(f"{git}/config", _facts) or {}  # git needs no configuration
         slug = directory.rpartition("/")[2].removesuffix(".git")
         return Repository(
             project=project,
@@ -175,7 +174,7 @@ class Projects:
         )
 
     def _read(self, file: str, read: Callable[[str], _T]) -> _T | None:
-        """Return what a file says, read again only if it changed; None without the file."""
+        """Return the content of a file, read again only if it changed; None without the file."""
         try:
             status = os.stat(file)  # noqa: PTH116 - 10,000 in a listing: a Path costs more than the stat
             stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
@@ -189,7 +188,7 @@ class Projects:
 
 
 def _directories(directory: Path | str) -> list[os.DirEntry[str]]:
-    """Return what may be a project or a repository, [] where a project has just vanished."""
+    """Return what may be projects or repositories; [] if the directory was just deleted."""
     try:
         with os.scandir(directory) as entries:
             return [entry for entry in entries if _NAME.fullmatch(entry.name) and entry.is_dir()]
@@ -202,7 +201,7 @@ def _json(file: str) -> Any:  # noqa: ANN401 - any JSON
 
 
 def _users(file: str) -> list[User]:
-    """Read accounts: Bitbucket's keys, those with a default may be missing."""
+    """Read accounts. Keys are Bitbucket's; those that have a default are optional."""
     ours = {"emailAddress": "email", "displayName": "display_name"}
     return [
         User(**{ours.get(key, key): value for key, value in entry.items()}) for entry in _json(file)
@@ -212,7 +211,7 @@ def _users(file: str) -> list[User]:
 def _facts(config: str) -> dict[str, str]:
     """Return the section ``[bitbucket]`` of a repository's configuration.
 
-    Most have none, and git is only started for those that do.
+    Git is only started for a configuration that has this section.
     """
     text = Path(config).read_text("utf-8", "surrogateescape")
     if "[bitbucket" not in text:
@@ -233,7 +232,7 @@ def _distinct(ids: dict[str, int]) -> None:
     owners: dict[int, str] = {}
     for directory, id_ in ids.items():
         other = owners.setdefault(id_, directory)
-        # A directory moved while it was looked for may have been found in both places.
+        # A directory that was moved during the search may have been found in both places.
         if other != directory and all(Path(place).exists() for place in (other, directory)):
             message = f"{directory} and {other} have the same id {id_}: give one of them another"
             raise SameIdError(message)

@@ -1,4 +1,4 @@
-"""The resources under ``/rest/api/1.0`` and what each caller may see of them.
+"""The resources under ``/rest/api/1.0`` as each caller may see them.
 
 Source: https://developer.atlassian.com/server/bitbucket/rest/v906/intro/
 """
@@ -22,12 +22,13 @@ if TYPE_CHECKING:
     from tap_bitbucket_dc.emulator.exchange import Json, Request
     from tap_bitbucket_dc.emulator.git import Git
     from tap_bitbucket_dc.emulator.login import User
+    from tap_bitbucket_dc.emulator.options import Options
     from tap_bitbucket_dc.emulator.projects import Repository
-    from tap_bitbucket_dc.emulator.server import Bitbucket
 
-EMPTY_IS_204: Version = (5, 6)  # no default branch in an empty repository: 404 before
-CONFIGURED_BRANCH: Version = (7, 5)  # the resource default-branch is there since
-STREAMED_NULL: Version = (8,)  # nextPageStart is null, not absent, at the end of streamed pages
+# Since these versions …
+EMPTY_IS_204: Version = (5, 6)  # the default branch of an empty repository is 204, not 404
+CONFIGURED_BRANCH: Version = (7, 5)  # the resource default-branch exists
+STREAMED_NULL: Version = (8,)  # nextPageStart of the last streamed page is null, not absent
 
 
 class NoSuchResourceError(LookupError):
@@ -35,53 +36,53 @@ class NoSuchResourceError(LookupError):
 
 
 class Resources:
-    """The resources as one request meets them."""
+    """The resources as the caller of one request sees them."""
 
-    def __init__(self, bitbucket: Bitbucket, request: Request, user: User | None) -> None:
-        version = bitbucket.numbers
+    def __init__(self, options: Options, request: Request, user: User | None) -> None:
+        version = options.numbers
         streamed_null = version >= STREAMED_NULL
-        if bitbucket.last_page is not None:
-            streamed_null = bitbucket.last_page == "null"
-        self._bitbucket = bitbucket
-        self._projects = bitbucket.projects
+        if options.last_page is not None:
+            streamed_null = options.last_page == "null"
+        self._options = options
+        self._projects = options.projects
         self._query = request.query
         self._user = user
         self._version = version
-        self._bodies = Bodies(bitbucket.url, version, bitbucket.accounts(), user)
-        self._access = Access(bitbucket.projects, user is None, bitbucket.hidden, bitbucket.denied)
+        self._bodies = Bodies(options.url, version, options.accounts(), user)
+        self._access = Access(options.projects, user is None, options.hidden, options.denied)
         self._paging = Paging(
             query=request.query,
-            caps=bitbucket.page_caps,
-            stride=bitbucket.stride,
+            caps=options.page_caps,
+            stride=options.stride,
             streamed_null=streamed_null,
-            null=bitbucket.last_page == "null",
+            null=options.last_page == "null",
         )
 
     def get(self, path: str) -> Json | bytes | None:
-        """Return what is at a path, relative to ``/rest/api/1.0/``; None: no content.
+        """Return the body for a path relative to ``/rest/api/1.0/``; None for 204 No Content.
 
         Raises:
-            BitbucketError: Bitbucket refuses.
-            NoSuchResourceError: There is no such path in this version.
+            BitbucketError: Bitbucket answers with an error.
+            NoSuchResourceError: This version has no such path.
         """
         for pattern, since, resource in _ROUTES:
             match = pattern.fullmatch(path.strip("/"))
-            if match and self._version >= since:
+            if match and self._version >= since and self._offers(resource):
                 return resource(self, **{k: unquote(v) for k, v in match.groupdict().items()})
         raise NoSuchResourceError(path)
 
     def application_properties(self) -> Json:
-        """Return the version; to anyone."""
+        """Return the version of the server."""
         numbers = (*self._version, 0, 0)
         return {
-            "version": self._bitbucket.version,
+            "version": self._options.version,
             "buildNumber": f"{numbers[0]}{numbers[1]:03}{numbers[2]:03}",
             "buildDate": "1726720000000",
             "displayName": "Bitbucket",
         }
 
     def all_projects(self) -> Json:
-        """Return a page of projects; personal ones are not among them."""
+        """Return a page of projects, without the personal ones."""
         name = self._query.get("name", "").lower()
         found = [p for p in self._projects.all() if p.owner is None and name in p.name.lower()]
         shown = [i for i, project in enumerate(found) if self._access.lists_project(project)]
@@ -94,16 +95,16 @@ class Resources:
         return self._bodies.project(self._access.project(key))
 
     def repositories(self, key: str) -> Json:
-        """Return a page of a project's repositories, archived ones too."""
+        """Return a page of a project's repositories, archived ones included."""
         return self._repositories(self._projects.repositories(self._access.project(key)))
 
     def all_repositories(self) -> Json:
-        """Return a page of all repositories, personal ones too; archived ones only if asked for."""
+        """Return a page of all repositories, archived ones only if the query asks for them."""
         repositories = self._projects.repositories(*self._projects.all())
         return self._repositories([each for each in repositories if self._asked_for(each)])
 
     def recent_repositories(self) -> Json:
-        """Return a page of the repositories the user looked at lately: of all, here."""
+        """Return a page of the repositories that the user visited lately: here, of all."""
         if self._user is None:
             raise errors.only_authenticated()
         return self._repositories(self._projects.repositories(*self._projects.all()))
@@ -117,7 +118,7 @@ class Resources:
         return self._repository_body(self._access.repository(key, slug))
 
     def default_branch(self, key: str, slug: str) -> Json | None:
-        """Return the default branch and its commit."""
+        """Return the default branch and the commit it points to."""
         git = self._access.repository(key, slug).git
         ref = git.head()
         tip = git.tip(ref) if ref else None
@@ -128,7 +129,7 @@ class Resources:
         raise errors.no_default_branch(ref)
 
     def configured_branch(self, key: str, slug: str) -> Json:
-        """Return the name of the default branch, pushed or not."""
+        """Return the name of the default branch, even if it was never pushed."""
         ref = self._access.repository(key, slug).git.head()
         if ref is None:
             raise errors.no_default_branch(None)
@@ -153,11 +154,11 @@ class Resources:
     def commits(self, key: str, slug: str) -> bytes:
         """Return a page of ``git rev-list until ^since``.
 
-        Once made it is remembered: a benchmark is to measure the client.
+        Pages are cached, so that a benchmark measures the client and not the emulator.
         """
         git = self._access.repository(key, slug).git
         tip, since = self._ends(git, slug)
-        page = (git.directory, tip, since, repr(self._paging), self._bodies)
+        page = (git.directory, tip, since, repr(self._paging), self._counted(), self._bodies)
         body = self._projects.recent.get(page)
         if body is None:
             body = encoded(self._commits(git, tip, since))
@@ -165,7 +166,7 @@ class Resources:
         return body
 
     def commit(self, key: str, slug: str, commit: str) -> Json:
-        """Return a commit and, in it, its parents. Branches are not taken for commits."""
+        """Return a commit with its parents in full. Only ids, no branches or tags, are accepted."""
         git = self._access.repository(key, slug).git
         known = git.resolve(commit)[0] if re.fullmatch("[0-9a-f]{4,40}", commit) else None
         if known is None:
@@ -174,7 +175,7 @@ class Resources:
         return self._bodies.commit(found, git.commits(found.parents))
 
     def _ends(self, git: Git, slug: str) -> tuple[str | None, str | None]:
-        """Return the ids that ``until`` and ``since`` mean; None: there is no such commit."""
+        """Return the ids of ``until`` and ``since``; None for a commit that does not exist."""
         until, since = self._query.get("until") or None, self._query.get("since") or None
         ref = git.head()
         start = until or (git.tip(ref) if ref else None)
@@ -198,11 +199,19 @@ class Resources:
             return [self._bodies.commit(commit) for commit in git.commits(ids)]
 
         body = self._paging.streamed("commits", range(len(found)), values)
-        if self._flag("withCounts"):
+        if self._counted():
             commits = git.commits(found.ids(0, len(found)))
             body["authorCount"] = len({commit.author.email for commit in commits})
             body["totalCount"] = len(found)
         return body
+
+    def _offers(self, resource: object) -> bool:
+        """Tell whether the options leave a resource in place."""
+        return resource is not Resources.default_branch or self._options.default_branch_resource
+
+    def _counted(self) -> bool:
+        """Tell whether the commits of the whole range are to be counted."""
+        return self._options.counts and self._flag("withCounts")
 
     def _asked_for(self, repository: Repository) -> bool:
         """Tell whether a repository passes the filters of ``/repos``."""
@@ -240,7 +249,7 @@ class Resources:
 
 
 _REPOSITORY = "projects/(?P<key>[^/]+)/repos/(?P<slug>[^/]+)"
-# path, the version it is there since, what answers
+# Path, the first version that has it, and the method that answers.
 _ROUTES: list[tuple[re.Pattern[str], Version, Callable[..., Json | bytes | None]]] = [
     (re.compile(path), since, resource)
     for path, since, resource in (

@@ -1,4 +1,4 @@
-"""The emulator shows what the git repositories of a directory are, as Bitbucket does."""
+"""The emulator lists projects, repositories and branches of a directory as Bitbucket does."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_without_facts_ids_are_the_same_everywhere(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [[], ["--bare"]])
-def test_what_git_itself_made_is_served(
+def test_a_repository_made_by_git_is_served(
     bitbucket: Bitbucket, tmp_path: Path, options: list[str]
 ) -> None:
     path = tmp_path / "PAY" / ("made.git" if options else "made")
@@ -93,7 +93,7 @@ def test_a_repository_needs_no_configuration(bitbucket: Bitbucket, ledger: GitRe
     assert ids(bitbucket, f"{LEDGER}/commits") == [commit]
 
 
-def test_a_configuration_that_git_cannot_read_is_a_fault_of_the_server(
+def test_a_configuration_that_git_cannot_read_is_a_server_error(
     bitbucket: Bitbucket, ledger: GitRepository
 ) -> None:
     (ledger.path / "config").write_text("[bitbucket]\n\tid = 12\n\t???\n")
@@ -102,7 +102,7 @@ def test_a_configuration_that_git_cannot_read_is_a_fault_of_the_server(
         assert (status, "bad config line 3" in message) == (500, True)
 
 
-def test_what_appears_is_renamed_or_vanishes_shows_at_once(
+def test_additions_renames_and_deletions_show_at_once(
     bitbucket: Bitbucket, ledger: GitRepository, tmp_path: Path
 ) -> None:
     commit = ledger.commit()
@@ -121,7 +121,7 @@ def test_what_appears_is_renamed_or_vanishes_shows_at_once(
     )
 
 
-def test_what_is_no_repository_is_not_listed(bitbucket: Bitbucket, tmp_path: Path) -> None:
+def test_only_repositories_are_listed(bitbucket: Bitbucket, tmp_path: Path) -> None:
     (tmp_path / "PAY" / "notes").mkdir()
     (tmp_path / "PAY" / "readme.md").touch()
     (tmp_path / "file").touch()
@@ -262,7 +262,9 @@ def test_a_page_has_25_rows_unless_the_limit_says_otherwise_up_to_a_cap(
 
 
 @pytest.mark.parametrize("query", [{"limit": "x"}, {"start": "x"}, {"limit": 0}, {"start": -1}])
-def test_what_is_no_number_of_rows_is_refused(bitbucket: Bitbucket, query: dict[str, Any]) -> None:
+def test_a_start_or_limit_out_of_range_is_refused(
+    bitbucket: Bitbucket, query: dict[str, Any]
+) -> None:
     assert get(bitbucket, "/projects", **query).status_code == 400
 
 
@@ -293,7 +295,7 @@ def test_with_a_stride_the_next_start_cannot_be_computed(
             assert page["nextPageStart"] > page["start"] + page["size"]
 
 
-def test_the_last_page_of_commits_says_null_or_nothing(
+def test_the_next_start_of_the_last_page_of_commits_is_null_or_absent(
     bitbucket: Bitbucket, ledger: GitRepository
 ) -> None:
     ledger.commit()
@@ -316,7 +318,7 @@ def test_the_last_page_of_commits_says_null_or_nothing(
 
 @pytest.mark.parametrize("name", ["main", "release/1.x#é", "Ünïcode %2F+&?"])
 @pytest.mark.parametrize("packed", [False, True])
-def test_the_default_branch_is_heads(
+def test_the_default_branch_is_the_one_that_head_names(
     bitbucket: Bitbucket, ledger: GitRepository, name: str, *, packed: bool
 ) -> None:
     ledger.default_branch = name.replace("?", "").replace(" ", "_")
@@ -374,6 +376,18 @@ def test_the_configured_branch_can_be_asked_for_since_7_5(bitbucket: Bitbucket) 
     bitbucket.version = "7.4.2"
     response = get(bitbucket, f"{LEDGER}/default-branch")
     assert (response.status_code, "errors" in response.json()) == (404, False)
+
+
+def test_a_server_may_have_no_resource_for_the_default_branch_with_its_commit(
+    bitbucket: Bitbucket, ledger: GitRepository
+) -> None:
+    ledger.commit()
+    bitbucket.default_branch_resource = False
+    response = get(bitbucket, f"{LEDGER}/branches/default")
+    unknown = {"message": "HTTP 404 Not Found", "status-code": 404, "sub-code": -1}
+    assert (response.status_code, response.json()) == (404, unknown)
+    assert body(bitbucket, f"{LEDGER}/default-branch")["displayId"] == "main"
+    assert [row["isDefault"] for row in rows(bitbucket, f"{LEDGER}/branches")] == [True]
 
 
 def test_branches_are_listed_by_name_or_by_change(

@@ -1,4 +1,4 @@
-"""The emulator's commits are git's: which, in what order, and what they say."""
+"""The emulator's commits are git's: the same ones, in the same order, with the same content."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from tap_bitbucket_dc.emulator import Bitbucket, Request, User
 from tap_bitbucket_dc.emulator import git as emulator_git
-from tap_bitbucket_dc.emulator.recent import Recent
+from tap_bitbucket_dc.emulator.git import Recent
 from tests.contract.api import body, error, get, ids, pages
 from tests.git_repository import ADA, EMPTY_TREE, GitRepository
 
@@ -35,7 +35,7 @@ def bitbucket(ledger: GitRepository) -> Iterator[Bitbucket]:
 
 @pytest.fixture
 def git_runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What git is started for, from now on."""
+    """The git commands that the emulator runs from now on."""
     runs: list[str] = []
     run = emulator_git.run
 
@@ -48,7 +48,7 @@ def git_runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def only(bitbucket: Bitbucket) -> dict[str, Any]:
-    """Return the one commit there is."""
+    """Return the only commit."""
     (commit,) = body(bitbucket, COMMITS)["values"]
     found: dict[str, Any] = commit
     return found
@@ -93,7 +93,7 @@ def test_both_ends_may_be_branches_tags_or_beginnings_of_ids(
     assert ids(bitbucket, COMMITS, since="v2") == commits[:1:-1]
 
 
-def test_the_id_of_a_tag_means_its_commit_and_that_of_a_file_none(
+def test_the_id_of_a_tag_means_its_commit_and_that_of_a_file_means_none(
     bitbucket: Bitbucket, ledger: GitRepository
 ) -> None:
     commits = ledger.commits(2)
@@ -130,7 +130,7 @@ def test_a_missing_end_can_be_ignored(bitbucket: Bitbucket, ledger: GitRepositor
 
 
 @pytest.mark.parametrize("count", [3, 2000])
-def test_a_commit_pushed_away_answers_until_it_is_collected(
+def test_a_commit_removed_by_a_force_push_answers_until_it_is_collected(
     bitbucket: Bitbucket, ledger: GitRepository, count: int
 ) -> None:
     *_, kept, gone = ledger.commits(count)
@@ -169,7 +169,9 @@ def test_a_commit_that_is_collected_while_it_is_read_is_missing(
     )
 
 
-def test_merges_can_be_left_out_or_be_all(bitbucket: Bitbucket, ledger: GitRepository) -> None:
+def test_merges_can_be_excluded_or_be_the_only_commits(
+    bitbucket: Bitbucket, ledger: GitRepository
+) -> None:
     one, other = ledger.commit(), ledger.commit(parents=[], branch="other")
     merge = ledger.merge(one, other)
     assert ids(bitbucket, COMMITS, merges="only") == [merge]
@@ -188,7 +190,15 @@ def test_counts_are_of_the_whole_range_and_only_on_demand(
     assert "totalCount" not in body(bitbucket, COMMITS)
 
 
-def test_a_push_between_two_pages_moves_those_of_a_branch_and_not_those_of_a_hash(
+def test_a_server_may_not_count_at_all(bitbucket: Bitbucket, ledger: GitRepository) -> None:
+    ledger.commits(3)
+    counted = body(bitbucket, COMMITS, withCounts="true")
+    bitbucket.counts = False
+    uncounted = body(bitbucket, COMMITS, withCounts="true")
+    assert counted == {**uncounted, "totalCount": 3, "authorCount": 1}
+
+
+def test_a_push_between_two_pages_shifts_those_of_a_branch_but_not_of_a_commit(
     bitbucket: Bitbucket, ledger: GitRepository
 ) -> None:
     commits = ledger.commits(6)
@@ -216,7 +226,7 @@ def test_a_long_history_is_walked_once_for_all_its_pages(
     assert git_runs.count("rev-list") == 1
 
 
-def test_commits_in_files_of_their_own_need_git_once(
+def test_loose_commits_start_git_only_once(
     bitbucket: Bitbucket, ledger: GitRepository, git_runs: list[str]
 ) -> None:
     commits = ledger.commits(30)
@@ -226,7 +236,7 @@ def test_commits_in_files_of_their_own_need_git_once(
     assert git_runs == ["rev-list"]
 
 
-def test_the_longest_unused_is_forgotten_when_room_runs_out() -> None:
+def test_the_cache_evicts_the_least_recently_used() -> None:
     recent = Recent(10)
     for key in "ab":
         recent.put(key, b"1234")
@@ -237,7 +247,7 @@ def test_the_longest_unused_is_forgotten_when_room_runs_out() -> None:
     assert [recent.get(key) for key in "abc"] == [b"1234", None, b"123456"]
 
 
-def test_commits_may_lie_in_another_repository(
+def test_commits_may_be_stored_in_another_repository(
     bitbucket: Bitbucket, ledger: GitRepository, tmp_path: Path
 ) -> None:
     commits = ledger.commits(1500)
@@ -249,7 +259,7 @@ def test_commits_may_lie_in_another_repository(
     assert [commit["id"] for commit in found["values"]] == commits[:1400:-1]
 
 
-def test_no_setting_of_whoever_starts_it_shows(
+def test_git_settings_of_the_caller_change_no_answer(
     ledger: GitRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commits = ledger.commits(3)
@@ -269,7 +279,7 @@ def test_no_setting_of_whoever_starts_it_shows(
         ]
 
 
-def test_a_history_with_a_hole_is_a_fault_of_the_server(
+def test_a_history_with_a_missing_commit_is_a_server_error(
     bitbucket: Bitbucket, ledger: GitRepository
 ) -> None:
     first, _ = ledger.commits(2)
@@ -279,7 +289,7 @@ def test_a_history_with_a_hole_is_a_fault_of_the_server(
     assert first in message
 
 
-# What a commit says
+# The content of a commit
 
 
 def test_a_commit_has_the_fields_of_bitbucket(bitbucket: Bitbucket, ledger: GitRepository) -> None:
@@ -339,7 +349,7 @@ def test_an_author_with_an_account_is_shown_as_the_account(
     assert matched["committer"] == unmatched["committer"]
 
 
-def test_accounts_may_stand_in_a_file(
+def test_accounts_may_be_in_a_file(
     bitbucket: Bitbucket, ledger: GitRepository, tmp_path: Path
 ) -> None:
     ledger.commit()
@@ -365,7 +375,7 @@ def test_issue_keys_are_found_in_messages(bitbucket: Bitbucket, ledger: GitRepos
         (b"x" * 100_000, "x" * 100_000),
     ],
 )
-def test_a_message_is_shown_to_the_byte_but_for_its_end(
+def test_a_message_is_shown_byte_for_byte_except_for_its_end(
     bitbucket: Bitbucket, ledger: GitRepository, message: bytes, shown: str
 ) -> None:
     ledger.commit(message)
@@ -396,7 +406,7 @@ def test_a_commit_in_another_encoding_is_shown_in_unicode(
         (b"J\xfcrg <j\xfc@example.com>", "J\N{REPLACEMENT CHARACTER}rg", "j\ufffd@example.com"),
     ],
 )
-def test_git_lets_names_and_addresses_be_anything(
+def test_names_and_addresses_may_be_anything_that_git_accepts(
     bitbucket: Bitbucket, ledger: GitRepository, author: str | bytes, name: str, email: str
 ) -> None:
     ledger.commit(author=author)
@@ -404,7 +414,7 @@ def test_git_lets_names_and_addresses_be_anything(
 
 
 @pytest.mark.parametrize("date", [-1, -(2**40), 0, 2**31, 253_402_300_800, 2**53])
-def test_git_lets_dates_be_any_number(
+def test_dates_may_be_any_number_that_git_accepts(
     bitbucket: Bitbucket, ledger: GitRepository, date: int
 ) -> None:
     ledger.commit(date=date)

@@ -1,4 +1,4 @@
-"""The emulator lets callers in, refuses and fails as Bitbucket and the network do."""
+"""The emulator accepts, refuses and fails requests as Bitbucket and the network do."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def keys(bitbucket: Bitbucket, token: str | None = TOKEN) -> list[str]:
 # Login
 
 
-def test_a_token_or_a_password_or_a_token_as_password_lets_in(bitbucket: Bitbucket) -> None:
+def test_a_token_a_password_and_a_token_as_password_are_accepted(bitbucket: Bitbucket) -> None:
     bitbucket.users.append(User(7, "Ada L", slug="ada_l"))
     bitbucket.tokens["secret"] = "ada_l"
     for response in (
@@ -132,7 +132,7 @@ def test_a_captcha_is_demanded_with_the_reason_in_a_header(bitbucket: Bitbucket)
     assert reason == f"CAPTCHA_CHALLENGE; login-url={bitbucket.url}/login"
 
 
-def test_a_rate_limit_is_each_users_own_and_flows_back(bitbucket: Bitbucket) -> None:
+def test_a_rate_limit_applies_to_each_user_and_refills(bitbucket: Bitbucket) -> None:
     bitbucket.users.append(User(7, "ada"))
     bitbucket.tokens["secret"] = "ada"
     bitbucket.rate_limit = RateLimit(capacity=2, per_second=0.01)
@@ -153,7 +153,7 @@ def test_retry_after_can_be_a_date(bitbucket: Bitbucket) -> None:
     assert get(bitbucket, "/projects").headers["Retry-After"] == "10"
 
 
-# What may be seen
+# Permissions
 
 
 def test_what_is_hidden_is_not_listed_and_not_answered(bitbucket: Bitbucket) -> None:
@@ -186,7 +186,7 @@ def test_what_is_denied_is_listed_but_not_answered(
 # The web application around the API
 
 
-def test_the_version_is_told_to_anyone(bitbucket: Bitbucket) -> None:
+def test_the_version_is_shown_to_anyone(bitbucket: Bitbucket) -> None:
     bitbucket.version = "7.11.2"
     for token in (None, "wrong", "token"):
         response = get(bitbucket, "/application-properties", token=token)
@@ -206,7 +206,7 @@ def test_the_api_answers_as_1_0_and_as_latest_with_a_slash_or_without(
 
 
 @pytest.mark.parametrize("context_path", ["", "/", "/bitbucket/", "a/b"])
-def test_it_may_live_under_any_path(tmp_path: Path, context_path: str) -> None:
+def test_the_context_path_may_be_any_path(tmp_path: Path, context_path: str) -> None:
     GitRepository(tmp_path / "PAY" / "ledger")
     with Bitbucket(tmp_path, context_path=context_path) as bitbucket:
         assert not bitbucket.url.endswith("/")
@@ -240,7 +240,7 @@ def test_what_is_not_the_api_is_answered_by_the_web_application(
     ("version", "status"),
     [("7.21.0", 200), ("8.9.21", 200), ("8.9.22", 302), ("9.3.1", 200), ("9.4.0", 302)],
 )
-def test_status_is_told_to_anyone_but_sends_a_token_to_the_login_page(
+def test_status_is_shown_to_anyone_but_redirects_a_token_to_the_login_page(
     bitbucket: Bitbucket, version: str, status: int
 ) -> None:
     bitbucket.version = version
@@ -265,7 +265,7 @@ def test_only_get_is_answered(bitbucket: Bitbucket, method: str) -> None:
 # The log
 
 
-def test_every_request_is_noted(bitbucket: Bitbucket) -> None:
+def test_every_request_is_logged(bitbucket: Bitbucket) -> None:
     before = time.monotonic()
     get(bitbucket, "/repos", name="é b", limit=3)
     get(bitbucket, "/nothing", token="wrong")
@@ -282,7 +282,7 @@ def test_every_request_is_noted(bitbucket: Bitbucket) -> None:
     assert before < first.started < first.finished < second.started
 
 
-def test_a_request_is_noted_before_it_is_answered(bitbucket: Bitbucket) -> None:
+def test_a_request_is_logged_before_it_is_answered(bitbucket: Bitbucket) -> None:
     seen: list[tuple[int, int | None]] = []
     bitbucket.on_request.append(
         lambda request: seen.append((len(bitbucket.requests), request.status))
@@ -291,7 +291,7 @@ def test_a_request_is_noted_before_it_is_answered(bitbucket: Bitbucket) -> None:
     assert seen == [(1, None)]
 
 
-def test_what_happens_before_an_answer_happens_one_after_the_other(bitbucket: Bitbucket) -> None:
+def test_calls_before_an_answer_never_overlap(bitbucket: Bitbucket) -> None:
     inside: list[Request] = []
     seen: list[int] = []
 
@@ -395,7 +395,7 @@ def test_an_answer_can_come_late(bitbucket: Bitbucket) -> None:
     assert time.monotonic() - before >= 0.2
 
 
-def test_a_server_can_say_nothing_for_a_while(bitbucket: Bitbucket) -> None:
+def test_a_server_can_stay_silent_for_a_while(bitbucket: Bitbucket) -> None:
     bitbucket.faults.append(Fault(kind="hang", seconds=0.2))
     before = time.monotonic()
     with pytest.raises(requests.ConnectionError, match="without response"):
@@ -417,7 +417,7 @@ def test_a_request_can_be_sent_elsewhere(bitbucket: Bitbucket) -> None:
     assert (answer.url, answer.history[0].status_code) == (f"{bitbucket.url}/login", 302)
 
 
-def test_a_server_can_lie(bitbucket: Bitbucket) -> None:
+def test_the_json_of_an_answer_can_be_replaced(bitbucket: Bitbucket) -> None:
     bitbucket.faults += [
         Fault(kind="replace", replace=lambda true: {**true, "nextPageStart": 0}),
         Fault(kind="replace", replace=lambda _: b"{"),
@@ -429,7 +429,7 @@ def test_a_server_can_lie(bitbucket: Bitbucket) -> None:
 # Start and end
 
 
-def test_it_stops_at_once_whatever_is_under_way(tmp_path: Path) -> None:
+def test_it_stops_at_once_even_if_requests_are_under_way(tmp_path: Path) -> None:
     GitRepository(tmp_path / "PAY" / "ledger")
     threads = threading.active_count()
     with ThreadPoolExecutor(3) as pool, requests.Session() as session:
@@ -485,7 +485,7 @@ def test_it_can_speak_tls(tmp_path: Path) -> None:
     with Bitbucket(tmp_path, ssl_context=context) as bitbucket:
         url = f"{bitbucket.url}{API}/repos"
         headers = {"Authorization": "Bearer token"}
-        with socket.create_connection(("127.0.0.1", bitbucket.port)):  # says nothing, delays nobody
+        with socket.create_connection(("127.0.0.1", bitbucket.port)):  # silent, and delays nobody
             with pytest.raises(requests.exceptions.SSLError):
                 requests.get(url, headers=headers, timeout=10)
             answer = requests.get(url, headers=headers, timeout=10, verify=str(certificate))
