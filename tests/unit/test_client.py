@@ -12,15 +12,30 @@ from typing import Any
 import pytest
 import requests
 import urllib3
+from requests.adapters import BaseAdapter
 
-from tap_bitbucket_dc import errors
-from tap_bitbucket_dc.client import MOST_EMPTY_PAGES, Client
-from tap_bitbucket_dc.tap import TapBitbucketDC
+from tap_bitbucket_dc.bitbucket import (
+    Branch,
+    Client,
+    ClosedError,
+    Commit,
+    Options,
+    Page,
+    Person,
+    Project,
+    Repository,
+    Throttle,
+    errors,
+)
+from tap_bitbucket_dc.bitbucket.paging import MOST_EQUAL_PAGES
 
 URL = "http://127.0.0.1:7990/bitbucket"
 API = f"{URL}/rest/api/1.0"
 HEAD, OLD = "a" * 40, "b" * 40
 COMMITS = {"values": [], "isLastPage": True}
+PROJECT = Project(1, "PAY")
+LEDGER = Repository(7, "ledger", project=PROJECT)
+PERSONAL = Project(2, "~ADA", owner=Person(slug="ada"))
 
 
 def answer(
@@ -53,16 +68,17 @@ def refusal(status: int, exception: str | None, message: str = "No.") -> request
     )
 
 
-class Edge:
+class Edge(BaseAdapter):
     """Stands where the network begins: gives answers, or raises; keeps what was sent."""
 
     def __init__(self, *answers: requests.Response | Exception) -> None:
+        super().__init__()
         self.answers = list(answers)
         self.sent: list[str] = []
         self.headers: list[dict[str, str]] = []
         self.options: list[dict[str, Any]] = []
 
-    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+    def send(self, request: requests.PreparedRequest, *_: Any, **options: Any) -> requests.Response:
         assert request.method == "GET"
         assert request.url is not None
         self.sent.append(request.url)
@@ -77,18 +93,33 @@ class Edge:
         """Have nothing to close."""
 
 
+class Patient(Throttle):
+    """Notes the pauses of all threads, and does not wait."""
+
+    def __init__(self, sleeps: list[float]) -> None:
+        super().__init__(8, sleep=sleeps.append)
+        self.pauses: list[float] = []
+
+    def pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+
+
 class Asking:
     """A client whose answers the test gives, and which notes its waits."""
 
-    def __init__(self, *answers: requests.Response | Exception, **settings: Any) -> None:
-        config = {"base_url": URL, "token": "secret", **settings}
+    def __init__(self, *answers: requests.Response | Exception, **options: Any) -> None:
         self.sleeps: list[float] = []
-        self.pauses: list[float] = []
-        self.client = Client(TapBitbucketDC(config=config).config, self.sleeps.append)
+        self.throttle = Patient(self.sleeps)
         self.edge = Edge(*answers)
-        transport = self.client._transport  # noqa: SLF001 the edge to the network
-        transport._adapter = self.edge  # type: ignore[assignment] # noqa: SLF001
-        transport._pace.pause = self.pauses.append  # type: ignore[method-assign,assignment] # noqa: SLF001
+        self.client = Client(
+            Options(**{"base_url": URL, "token": "secret", **options}),
+            throttle=self.throttle,
+            adapter=self.edge,
+        )
+
+    @property
+    def pauses(self) -> list[float]:
+        return self.throttle.pauses
 
     @property
     def sent(self) -> list[str]:
@@ -101,13 +132,14 @@ class Asking:
         assert type(found.value) is error
         return found.value
 
-    def commits(self) -> object:
-        return self.client.commits("PAY", "ledger", until=HEAD)
+    def commits(self) -> list[Page[Commit]]:
+        return list(self.client.commits(LEDGER, until=HEAD))
 
 
 # What is sent.
 
 
+SINGLE = {"project", "repository", "default_branch", "application_properties"}
 RANGE = {"until": HEAD, "since": OLD, "start": 7}
 
 
@@ -116,32 +148,39 @@ RANGE = {"until": HEAD, "since": OLD, "start": 7}
     [
         ("projects", [], {}, "/projects?start=0&limit=1000"),
         ("all_repositories", [], {}, "/repos?archived=ALL&start=0&limit=1000"),
-        ("repositories", ["PAY"], {}, "/projects/PAY/repos?start=0&limit=1000"),
+        ("repositories", [PROJECT], {}, "/projects/PAY/repos?start=0&limit=1000"),
+        ("repositories", [PERSONAL], {}, "/projects/~ada/repos?start=0&limit=1000"),
         ("project", ["~a.b"], {}, "/projects/~a.b"),
         ("repository", ["PAY", "a b/#?é"], {}, "/projects/PAY/repos/a%20b%2F%23%3F%C3%A9"),
-        ("default_branch", ["~ada", "x"], {}, "/projects/~ada/repos/x/branches/default"),
+        (
+            "default_branch",
+            [Repository(1, "x", project=PERSONAL)],
+            {},
+            "/projects/~ada/repos/x/branches/default",
+        ),
         ("application_properties", [], {}, "/application-properties"),
         (
             "commits",
-            ["PAY", "x"],
+            [LEDGER],
             {"until": HEAD},
-            f"/projects/PAY/repos/x/commits?until={HEAD}&start=0&limit=1000",
+            f"/projects/PAY/repos/ledger/commits?until={HEAD}&start=0&limit=1000",
         ),
         (
             "commits",
-            ["PAY", "y"],
+            [LEDGER],
             RANGE,
-            f"/projects/PAY/repos/y/commits?until={HEAD}&since={OLD}&start=7&limit=1000",
+            f"/projects/PAY/repos/ledger/commits?until={HEAD}&since={OLD}&start=7&limit=1000",
         ),
     ],
 )
 def test_each_question_has_its_address(
     ask: str, arguments: list[str], options: dict[str, Any], sent: str
 ) -> None:
-    asking = Asking(answer(body=COMMITS))
+    keys = {"id": 1, "key": "PAY", "slug": "x", "latestCommit": HEAD}
+    asking = Asking(answer(body=keys if ask in SINGLE else COMMITS))
     found = getattr(asking.client, ask)(*arguments, **options)
-    if ask in {"projects", "all_repositories", "repositories"}:
-        assert list(found) == []
+    if ask not in SINGLE:
+        list(found)
     assert asking.sent == [sent]
 
 
@@ -164,20 +203,21 @@ def test_page_size_and_time_out_are_those_of_the_settings() -> None:
 # Pages.
 
 
+def project(id_: int) -> dict[str, Any]:
+    return {"id": id_, "key": f"K{id_}"}
+
+
 @pytest.mark.parametrize("last", [{}, {"nextPageStart": None}])
 def test_the_last_page_says_so_with_or_without_a_null(last: dict[str, None]) -> None:
-    page = Asking(answer(body={"values": [], "isLastPage": True, **last})).client.commits(
-        "PAY", "x", until=HEAD
-    )
+    [page] = Asking(answer(body={"values": [], "isLastPage": True, **last})).commits()
     assert (page.values, page.start, page.next_start) == ([], 0, None)
 
 
 def test_the_next_page_starts_where_the_server_says() -> None:
-    first = {"values": [{"id": 1}], "size": 1, "isLastPage": False, "nextPageStart": 9}
-    asking = Asking(
-        answer(body=first), answer(body={**COMMITS, "values": [{"id": 2}], "nextPageStart": 5})
-    )
-    assert [found["id"] for found in asking.client.projects()] == [1, 2]
+    first = {"values": [project(1)], "size": 1, "isLastPage": False, "nextPageStart": 9}
+    last = {"values": [project(2)], "isLastPage": True, "nextPageStart": 5}
+    asking = Asking(answer(body=first), answer(body=last))
+    assert [found.id for found in asking.client.projects()] == [1, 2]
     assert asking.sent == ["/projects?start=0&limit=1000", "/projects?start=9&limit=1000"]
 
 
@@ -211,19 +251,115 @@ def test_pages_without_rows_are_not_the_end() -> None:
     empty = [
         answer(body={"values": [], "isLastPage": False, "nextPageStart": n}) for n in range(1, 50)
     ]
-    asking = Asking(*empty, answer(body={"values": [{"id": 1}], "isLastPage": True}))
-    assert list(asking.client.projects()) == [{"id": 1}]
+    asking = Asking(*empty, answer(body={"values": [project(1)], "isLastPage": True}))
+    assert list(asking.client.projects()) == [Project(1, "K1")]
 
 
 def test_a_listing_of_empty_pages_without_end_is_unexpected() -> None:
     asking = Asking(
         *(
             answer(body={"values": [], "isLastPage": False, "nextPageStart": n})
-            for n in range(1, MOST_EMPTY_PAGES + 9)
+            for n in range(1, MOST_EQUAL_PAGES + 9)
         )
     )
     with pytest.raises(errors.BitbucketError, match="empty pages"):
         list(asking.client.projects())
+
+
+# Objects.
+
+
+def test_repositories_have_the_project_they_were_asked_for() -> None:
+    row = {"id": 7, "slug": "ledger", "project": {"id": 1, "key": "OLD"}}
+    asking = Asking(answer(body={"values": [row], "isLastPage": True}))
+    assert list(asking.client.repositories(PROJECT)) == [LEDGER]
+
+
+def test_all_repositories_have_their_own_project() -> None:
+    row = {"id": 7, "slug": "ledger", "project": {"id": 1, "key": "PAY"}}
+    asking = Asking(answer(body={"values": [row], "isLastPage": True}))
+    assert list(asking.client.all_repositories()) == [LEDGER]
+
+
+def test_a_repository_without_a_project_is_not_asked_about() -> None:
+    asking = Asking()
+    with pytest.raises(errors.SkippableError, match="without its project"):
+        asking.client.default_branch(Repository(7, "ledger"))
+    assert asking.sent == []
+
+
+def test_the_default_branch_is_read() -> None:
+    body = {"id": "refs/heads/main", "displayId": "main", "type": "BRANCH", "latestCommit": HEAD}
+    found = Asking(answer(body=body)).client.default_branch(LEDGER)
+    assert found == Branch(HEAD, "refs/heads/main", "main", "BRANCH")
+
+
+@pytest.mark.parametrize("head", [None, 5, "", "main", HEAD[1:], f"{HEAD}\n"])
+def test_a_default_branch_without_a_commit_id_is_unexpected(head: object) -> None:
+    asking = Asking(answer(body={"id": "refs/heads/main", "latestCommit": head}))
+    with pytest.raises(errors.SkippableError) as found:
+        asking.client.default_branch(LEDGER)
+    assert found.value.code == "unexpected_answer"
+
+
+@pytest.mark.parametrize(
+    ("body", "count"), [({"totalCount": 12}, 12), ({"totalCount": "12"}, None), ({}, None)]
+)
+def test_commits_are_counted_if_the_server_tells(body: dict[str, Any], count: int | None) -> None:
+    asking = Asking(answer(body=body))
+    assert asking.client.count_commits(LEDGER, until=HEAD, since=OLD) == count
+    path = "/projects/PAY/repos/ledger/commits"
+    assert asking.sent == [f"{path}?until={HEAD}&since={OLD}&limit=1&withCounts=true"]
+
+
+def test_a_date_that_cannot_be_read_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    values = [{"id": HEAD, "authorTimestamp": "soon", "committerTimestamp": "2024-01-31"}] * 3
+    asking = Asking(answer(body={"values": values, "isLastPage": True}))
+    [page] = asking.commits()
+    assert {(c.author_timestamp, c.committer_timestamp) for c in page.values} == {
+        (None, 1706659200000)
+    }
+    assert len(caplog.records) == 1
+
+
+def test_a_commit_without_an_id_is_unexpected() -> None:
+    asking = Asking(answer(body={"values": [{"id": None}], "isLastPage": True}))
+    found = asking.fails(errors.SkippableError)
+    assert "Commit whose 'id' is None" in str(found)
+    assert found.url == asking.edge.sent[0]
+
+
+def test_a_client_is_closed_at_the_end_of_its_block() -> None:
+    asking = Asking(answer(body=COMMITS))
+    with asking.client:
+        asking.commits()
+    with pytest.raises(ClosedError):
+        asking.commits()
+
+
+def test_options_are_taken_from_settings_and_keep_secrets_to_themselves() -> None:
+    config = {"base_url": URL, "token": "secret", "projects": ["PAY"], "password": None}
+    options = Options.of({**config, "page_size": 7})
+    assert options == Options(URL, token="secret", page_size=7)
+    assert "secret" not in repr(options)
+
+
+def test_a_proxy_gets_a_login_unencrypted_only_if_that_is_allowed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("http_proxy", "http://proxy.example.com:3128")
+    with pytest.raises(errors.ConfigError) as found:
+        Client(Options(URL, token="secret"))
+    assert found.value.code == "insecure_url"
+    Client(Options(URL, token="secret", allow_http=True)).close()
+
+
+@pytest.mark.parametrize("login", [{}, {"username": "ada"}, {"password": "x"}])
+def test_a_login_is_needed(login: dict[str, str]) -> None:
+    with pytest.raises(errors.ConfigError):
+        Client(Options(URL, **login))  # type: ignore[arg-type] # names of options
 
 
 # What statuses mean.
@@ -231,7 +367,7 @@ def test_a_listing_of_empty_pages_without_end_is_unexpected() -> None:
 
 def test_no_content_is_an_empty_repository() -> None:
     asking = Asking(answer(204, b"", content_type=None))
-    assert asking.client.default_branch("PAY", "x") is None
+    assert asking.client.default_branch(LEDGER) is None
 
 
 @pytest.mark.parametrize(
@@ -246,11 +382,11 @@ def test_no_content_is_an_empty_repository() -> None:
         (401, "AuthorisationException", errors.InaccessibleError),
         (403, "AuthorisationException", errors.InaccessibleError),
         (403, None, errors.InaccessibleError),
-        (404, "hook.OtherException", errors.BitbucketError),
-        (405, None, errors.BitbucketError),
-        (409, "IllegalEntityStateException", errors.BitbucketError),
-        (410, None, errors.BitbucketError),
-        (415, None, errors.BitbucketError),
+        (404, "hook.OtherException", errors.SkippableError),
+        (405, None, errors.SkippableError),
+        (409, "IllegalEntityStateException", errors.SkippableError),
+        (410, None, errors.SkippableError),
+        (415, None, errors.SkippableError),
     ],
 )
 def test_a_refusal_means_what_its_exception_says_and_is_not_asked_again(
@@ -271,14 +407,15 @@ def test_an_error_of_old_servers_is_known_by_the_end_of_its_name() -> None:
 def test_a_400_is_about_a_commit_only_where_commits_are_asked_for() -> None:
     asking = Asking(refusal(400, None))
     with pytest.raises(errors.BitbucketError) as found:
-        asking.client.default_branch("PAY", "x")
-    assert type(found.value) is errors.BitbucketError
+        asking.client.default_branch(LEDGER)
+    assert type(found.value) is errors.SkippableError
 
 
 @pytest.mark.parametrize(
     ("found", "settings", "code"),
     [
         (refusal(401, "auth.IncorrectPasswordAuthenticationException"), {}, "invalid_credentials"),
+        (refusal(401, "auth.NoAccessAuthenticationException"), {}, "invalid_permissions"),
         (refusal(403, "auth.CaptchaRequiredAuthenticationException"), {}, "captcha_required"),
         (refusal(401, "auth.CaptchaRequiredAuthenticationException"), {}, "captcha_required"),
         (
@@ -311,7 +448,7 @@ def test_what_concerns_the_login_or_the_server_ends_the_run_at_once(
 )
 def test_html_is_no_data(found: requests.Response) -> None:
     asking = Asking(found)
-    assert asking.fails(errors.BitbucketError).code == "not_bitbucket"
+    assert asking.fails(errors.SkippableError).code == "not_bitbucket"
     assert len(asking.sent) == 1
 
 
@@ -337,7 +474,17 @@ def test_redirects_without_end_are_not_followed_for_ever() -> None:
 
 
 @pytest.mark.parametrize(
-    "location", ["http://127.0.0.1:7990/bitbucket/login", "https://evil.example.com/rest/api"]
+    "location",
+    [
+        "http://127.0.0.1:7990/bitbucket/login",
+        "https://evil.example.com/rest/api",
+        "/bitbucket/rest/../login",
+        "/bitbucket/rest/%2e%2E/login",
+        "/bitbucket/rest/%252e%252e/login",
+        "/bitbucket/rest/..%2flogin",
+        "/bitbucket/rest/..%5clogin",
+        "/bitbucket/rest/..;x=1/login",
+    ],
 )
 def test_a_redirect_out_of_the_rest_api_is_not_followed(location: str) -> None:
     asking = Asking(answer(302, Location=location))
@@ -355,7 +502,7 @@ def test_the_login_that_the_server_names_is_known() -> None:
         asking.commits()
         logins.append(asking.client.user)
     assert logins == [None, "ada"]
-    assert not asking.client.unsure
+    assert not asking.client.login_in_doubt
 
 
 @pytest.mark.parametrize(
@@ -368,7 +515,7 @@ def test_an_answer_that_does_not_name_us_any_more_is_suspect(found: requests.Res
         asking.commits()
     except errors.InaccessibleError:
         assert found.status_code == 401
-    assert asking.client.unsure
+    assert asking.client.login_in_doubt
 
 
 def test_a_login_is_confirmed_where_only_users_are_answered() -> None:
@@ -385,6 +532,26 @@ def test_another_answer_is_no_proof_against_the_login(found: requests.Response) 
     asking = Asking(found)
     asking.client.confirm_login()
     assert len(asking.sent) == 1
+
+
+@pytest.mark.parametrize(
+    ("earlier", "found", "code"),
+    [
+        (None, refusal(401, "AuthorisationException"), "invalid_credentials"),
+        ("ada", refusal(401, "AuthorisationException"), "invalid_permissions"),
+        (None, refusal(403, None), "invalid_permissions"),
+    ],
+)
+def test_a_refusal_of_the_first_request_ends_the_run(
+    earlier: str | None, found: requests.Response, code: str
+) -> None:
+    del found.headers["X-AUSERNAME"]
+    asking = Asking(answer(body=COMMITS, user=earlier), found)
+    asking.commits()
+    error = asking.fails(errors.InaccessibleError)
+    assert isinstance(error, errors.InaccessibleError)
+    fatal = asking.client.refused_at_login(error)
+    assert (fatal.code, fatal.url, fatal.status) == (code, error.url, error.status)
 
 
 # What is asked for again.
@@ -454,7 +621,7 @@ def test_no_connection_ends_after_max_retries() -> None:
 
 def test_a_body_that_stays_cut_off_is_unexpected_after_max_retries() -> None:
     asking = Asking(*[answer(200, b"{")] * 2, max_retries=1)
-    assert asking.fails(errors.BitbucketError).code == "unexpected_answer"
+    assert asking.fails(errors.SkippableError).code == "unexpected_answer"
 
 
 def test_a_certificate_that_is_not_trusted_is_not_asked_again() -> None:
@@ -507,6 +674,14 @@ def test_a_wait_longer_than_max_wait_ends_at_once(
     assert asked in str(found)
     assert len(asking.sent) == 1
     assert asking.sleeps == asking.pauses == []
+
+
+def test_an_error_knows_its_url_and_status() -> None:
+    found = Asking(refusal(404, "repository.NoSuchRepositoryException")).fails(
+        errors.InaccessibleError
+    )
+    url = f"{API}/projects/PAY/repos/ledger/commits?until={HEAD}&start=0&limit=1000"
+    assert (found.url, found.status) == (url, 404)
 
 
 def test_requests_are_counted_retries_included() -> None:

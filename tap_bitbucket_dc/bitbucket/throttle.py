@@ -1,7 +1,7 @@
-"""When the next request may be sent: one gate for all threads.
+"""When the next request may be sent: one throttle for all threads.
 
-Knows nothing of HTTP: only how many requests are under way, how fast they may
-follow each other, and until when the server asked for silence.
+Knows how many requests are under way, how fast they may follow each other, and until when
+the server asked to wait. Does not know what a request is.
 """
 
 from __future__ import annotations
@@ -16,31 +16,35 @@ if TYPE_CHECKING:
 
 
 class ClosedError(Exception):
-    """The gate was closed while a thread waited for its turn."""
+    """The throttle was closed: nothing more may be sent."""
 
 
-class Pace:
-    """A gate that lets requests through, never more than ``at_once`` together."""
+class Throttle:
+    """Lets requests through, never more than ``at_once`` at a time."""
 
     def __init__(
         self,
         at_once: int,
         per_second: float | None = None,
+        *,
         clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] | None = None,
     ) -> None:
-        """Open the gate.
+        """Begin open, with no pause.
 
         Args:
-            at_once: Requests under way at once.
-            per_second: Own speed limit in requests per second, None for none.
-            clock: Seconds that only grow.
+            at_once: Most requests under way at a time.
+            per_second: Most requests started per second, None for no limit.
+            clock: Returns seconds that never go back.
+            sleep: Replaces the sleep before a retry, for example in tests.
         """
         self._at_once = at_once
         self._limit = float(at_once)
         self._gap = 1 / per_second if per_second else 0.0
         self._clock = clock
+        self._sleep = sleep
         self._lock = threading.Lock()
-        self._queue: list[threading.Condition] = []  # who waits, retries first
+        self._queue: list[threading.Condition] = []  # waiting threads, retries first
         self._retries_waiting = 0
         self._under_way = 0
         self._not_before = 0.0
@@ -51,15 +55,15 @@ class Pace:
         """Wait for a turn and hold it for one request.
 
         Args:
-            again: The request was refused before: it goes ahead of new ones, so
-                that none runs out of retries because others were luckier.
+            again: The request failed before. It goes ahead of new ones, so that none
+                runs out of retries because others keep getting in first.
 
         Raises:
-            ClosedError: The gate was closed.
+            ClosedError: The throttle was closed.
         """
         with self._lock:
-            # In order of arrival: one that is always overtaken would hold up all
-            # that are read ahead of it.
+            # In order of arrival: results are used in order, so a request that is always
+            # overtaken would hold up all those behind it.
             mine = threading.Condition(self._lock)
             self._queue.insert(self._retries_waiting if again else len(self._queue), mine)
             self._retries_waiting += again
@@ -88,22 +92,23 @@ class Pace:
         return max(self._not_before - self._clock(), 0.0)
 
     def _wake_one(self) -> None:
-        # Whoever passes wakes the next one, if more may pass: to wake all each time
-        # would cost more than the requests.
+        # Each thread that passes wakes the next one, if more may pass: waking all of them
+        # each time would cost more than the requests.
         if self._queue and self._under_way < int(self._limit):
             self._queue[0].notify()
 
     def pause(self, seconds: float) -> None:
-        """Keep every thread from sending for so long, then begin again one by one."""
+        """Keep every thread from sending for so long, then let one request through at a time."""
         with self._lock:
             self._not_before = max(self._not_before, self._clock() + seconds)
             self._limit = 1.0
 
     def answered(self) -> None:
-        """Say that a request was answered: after a pause, more may go at once by and by.
+        """Note that a request was answered. After a pause, concurrency is raised step by step.
 
-        One more when as many were answered as may go at once: the next pause comes
-        anyway, and of those under way then each costs a retry.
+        It grows by one each time that as many requests were answered as may be under way.
+        Growing faster gains nothing: the server soon asks for the next pause, and then each
+        request under way costs a retry.
         """
         if self._limit < self._at_once:
             with self._lock:
@@ -111,12 +116,15 @@ class Pace:
                 self._wake_one()
 
     def close(self) -> None:
-        """Let nobody through any more; those who wait get ClosedError."""
+        """Let nothing through any more; waiting threads get ClosedError."""
         self._closed.set()
         with self._lock:
             for waiting in self._queue:
                 waiting.notify()
 
     def sleep(self, seconds: float) -> None:
-        """Sleep, but no longer than until the gate is closed."""
-        self._closed.wait(seconds)
+        """Sleep before a retry; ends early when the throttle is closed."""
+        if self._sleep is not None:
+            self._sleep(seconds)
+        else:
+            self._closed.wait(seconds)

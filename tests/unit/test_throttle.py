@@ -1,4 +1,4 @@
-"""The gate for requests: bounds, speed, pauses, retries first, its end."""
+"""The throttle of requests: bounds, speed, pauses, retries first, closing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tap_bitbucket_dc.pace import ClosedError, Pace
+from tap_bitbucket_dc.bitbucket.throttle import ClosedError, Throttle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,13 +34,13 @@ class Threads:
         self.threads: list[threading.Thread] = []
         self.log: list[str] = []
 
-    def start(self, pace: Pace, name: str, *, again: bool = False) -> threading.Event:
+    def start(self, throttle: Throttle, name: str, *, again: bool = False) -> threading.Event:
         """Let a thread take a turn and hold it until the event is set."""
         leave = threading.Event()
 
         def run() -> None:
             try:
-                with pace.turn(again=again):
+                with throttle.turn(again=again):
                     self.log.append(name)
                     assert leave.wait(WAIT)
             except ClosedError:
@@ -68,17 +68,17 @@ def threads() -> Iterator[Threads]:
         assert not thread.is_alive()
 
 
-def take_turn(pace: Pace) -> None:
+def take_turn(throttle: Throttle) -> None:
     """Send a request that takes no time."""
-    with pace.turn():
+    with throttle.turn():
         pass
 
 
 def test_no_more_are_under_way_than_may_be(threads: Threads) -> None:
-    pace = Pace(2)
-    first, second = threads.start(pace, "1"), threads.start(pace, "2")
+    throttle = Throttle(2)
+    first, second = threads.start(throttle, "1"), threads.start(throttle, "2")
     assert threads.comes_to("1", "2")
-    third = threads.start(pace, "3")
+    third = threads.start(throttle, "3")
     assert threads.comes_to("1", "2")
     first.set()
     assert threads.comes_to("1", "2", "3")
@@ -87,10 +87,10 @@ def test_no_more_are_under_way_than_may_be(threads: Threads) -> None:
 
 
 def test_a_turn_that_fails_is_given_back() -> None:
-    pace = Pace(1)
-    with pytest.raises(ZeroDivisionError), pace.turn():
+    throttle = Throttle(1)
+    with pytest.raises(ZeroDivisionError), throttle.turn():
         1 / 0  # noqa: B018
-    take_turn(pace)  # would wait for ever
+    take_turn(throttle)  # would wait for ever
 
 
 def seconds_of(*actions: Callable[[], None]) -> float:
@@ -102,46 +102,46 @@ def seconds_of(*actions: Callable[[], None]) -> float:
 
 
 def test_requests_follow_each_other_no_faster_than_the_limit_says() -> None:
-    pace = Pace(8, per_second=20)
-    turns = [functools.partial(take_turn, pace)] * 4
+    throttle = Throttle(8, per_second=20)
+    turns = [functools.partial(take_turn, throttle)] * 4
     assert 3 / 20 <= seconds_of(*turns) < WAIT
 
 
 def test_time_without_requests_is_not_saved_up_for_later() -> None:
-    pace = Pace(8, per_second=10)
-    turn = functools.partial(take_turn, pace)
+    throttle = Throttle(8, per_second=10)
+    turn = functools.partial(take_turn, throttle)
     turn()
     time.sleep(0.25)
     assert 1 / 10 <= seconds_of(turn, turn) < WAIT
 
 
 def test_a_pause_holds_for_everyone() -> None:
-    pace = Pace(8)
-    assert 0.1 <= seconds_of(lambda: pace.pause(0.1), lambda: take_turn(pace)) < WAIT
+    throttle = Throttle(8)
+    assert 0.1 <= seconds_of(lambda: throttle.pause(0.1), lambda: take_turn(throttle)) < WAIT
 
 
 def test_a_shorter_pause_does_not_cut_a_longer_one() -> None:
-    pace = Pace(8)
-    pauses = [functools.partial(pace.pause, 0.1), functools.partial(pace.pause, 0)]
-    assert 0.1 <= seconds_of(*pauses, lambda: take_turn(pace)) < WAIT
+    throttle = Throttle(8)
+    pauses = [functools.partial(throttle.pause, 0.1), functools.partial(throttle.pause, 0)]
+    assert 0.1 <= seconds_of(*pauses, lambda: take_turn(throttle)) < WAIT
 
 
 def test_the_clock_is_what_a_pause_goes_by() -> None:
     clock = Clock()
-    pace = Pace(8, clock=clock)
-    pace.pause(1000)
+    throttle = Throttle(8, clock=clock)
+    throttle.pause(1000)
     clock.now += 1000
-    take_turn(pace)  # would wait for a quarter of an hour
+    take_turn(throttle)  # would wait for a quarter of an hour
 
 
 def test_after_a_pause_requests_begin_again_one_by_one(threads: Threads) -> None:
-    pace = Pace(8)
-    pace.pause(0)
-    first = threads.start(pace, "1")
+    throttle = Throttle(8)
+    throttle.pause(0)
+    first = threads.start(throttle, "1")
     assert threads.comes_to("1")
-    second, third = threads.start(pace, "2"), threads.start(pace, "3")
+    second, third = threads.start(throttle, "2"), threads.start(throttle, "3")
     assert threads.comes_to("1")
-    pace.answered()
+    throttle.answered()
     assert len(threads.log) <= 2
     end = time.monotonic() + WAIT
     while len(threads.log) < 2 and time.monotonic() < end:
@@ -153,27 +153,27 @@ def test_after_a_pause_requests_begin_again_one_by_one(threads: Threads) -> None
 
 
 def test_answers_never_let_more_through_than_may_be_at_once(threads: Threads) -> None:
-    pace = Pace(2)
-    pace.pause(0)
+    throttle = Throttle(2)
+    throttle.pause(0)
     for _ in range(9):
-        pace.answered()
-    first, second = threads.start(pace, "1"), threads.start(pace, "2")
+        throttle.answered()
+    first, second = threads.start(throttle, "1"), threads.start(throttle, "2")
     assert threads.comes_to("1", "2")
-    third = threads.start(pace, "3")
+    third = threads.start(throttle, "3")
     assert threads.comes_to("1", "2")
     for leave in (first, second, third):
         leave.set()
 
 
 def test_as_many_go_on_together_after_a_pause_as_may_be_at_once(threads: Threads) -> None:
-    pace = Pace(2)
-    pace.pause(0.1)
-    first = threads.start(pace, "1")
+    throttle = Throttle(2)
+    throttle.pause(0.1)
+    first = threads.start(throttle, "1")
     time.sleep(0.02)
-    second = threads.start(pace, "2")
+    second = threads.start(throttle, "2")
     time.sleep(0.02)
     for _ in range(9):
-        pace.answered()
+        throttle.answered()
     assert threads.comes_to("1", "2")
     first.set()
     second.set()
@@ -181,26 +181,26 @@ def test_as_many_go_on_together_after_a_pause_as_may_be_at_once(threads: Threads
 
 def test_nobody_overtakes_who_came_before(threads: Threads) -> None:
     clock = Clock()
-    pace = Pace(2, clock=clock)
-    pace.pause(1000)
-    first = threads.start(pace, "1")
+    throttle = Throttle(2, clock=clock)
+    throttle.pause(1000)
+    first = threads.start(throttle, "1")
     time.sleep(0.02)
     clock.now += 1000  # the first does not know yet
-    second = threads.start(pace, "2")
+    second = threads.start(throttle, "2")
     time.sleep(0.02)
-    pace.answered()
+    throttle.answered()
     assert threads.comes_to("1", "2")
     first.set()
     second.set()
 
 
 def test_a_retry_goes_before_those_that_waited_longer(threads: Threads) -> None:
-    pace = Pace(1)
-    first = threads.start(pace, "1")
+    throttle = Throttle(1)
+    first = threads.start(throttle, "1")
     assert threads.comes_to("1")
-    new = threads.start(pace, "new")
+    new = threads.start(throttle, "new")
     time.sleep(0.02)
-    retry = threads.start(pace, "retry", again=True)
+    retry = threads.start(throttle, "retry", again=True)
     time.sleep(0.02)
     first.set()
     assert threads.comes_to("1", "retry")
@@ -210,36 +210,43 @@ def test_a_retry_goes_before_those_that_waited_longer(threads: Threads) -> None:
 
 
 def test_who_waits_when_it_is_closed_is_turned_away(threads: Threads) -> None:
-    pace = Pace(1)
-    first = threads.start(pace, "1")
+    throttle = Throttle(1)
+    first = threads.start(throttle, "1")
     assert threads.comes_to("1")
-    threads.start(pace, "2")
+    threads.start(throttle, "2")
     time.sleep(0.01)
-    pace.close()
+    throttle.close()
     assert threads.comes_to("1", "2 is turned away")
     first.set()
     with pytest.raises(ClosedError):
-        take_turn(pace)
+        take_turn(throttle)
 
 
 def test_a_retry_that_is_turned_away_blocks_nobody(threads: Threads) -> None:
-    pace = Pace(1)
-    first = threads.start(pace, "1")
+    throttle = Throttle(1)
+    first = threads.start(throttle, "1")
     assert threads.comes_to("1")
-    threads.start(pace, "retry", again=True)
+    threads.start(throttle, "retry", again=True)
     time.sleep(0.01)
-    pace.close()
+    throttle.close()
     assert threads.comes_to("1", "retry is turned away")
     first.set()
 
 
 def test_sleep_lasts_as_long_as_said() -> None:
-    assert 0.05 <= seconds_of(lambda: Pace(1).sleep(0.05)) < WAIT
+    assert 0.05 <= seconds_of(lambda: Throttle(1).sleep(0.05)) < WAIT
 
 
 def test_sleep_ends_when_it_is_closed() -> None:
-    pace = Pace(1)
-    threading.Timer(0.02, pace.close).start()
+    throttle = Throttle(1)
+    threading.Timer(0.02, throttle.close).start()
     began = time.monotonic()
-    pace.sleep(60)
+    throttle.sleep(60)
     assert time.monotonic() - began < WAIT
+
+
+def test_a_sleep_of_the_caller_takes_the_place_of_sleeping() -> None:
+    slept: list[float] = []
+    throttle = Throttle(1, sleep=slept.append)
+    throttle.sleep(60)
+    assert slept == [60]

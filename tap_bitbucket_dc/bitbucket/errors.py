@@ -1,0 +1,109 @@
+"""What can go wrong, grouped by what the code that catches it does.
+
+::
+
+    BitbucketError
+    ├── FatalError                  the run ends
+    │   └── ConfigError                 before any request
+    └── SkippableError              this repository or project is not read, the others are
+        ├── NoSuchCommitError           the range is read in full, or from its start
+        ├── NoDefaultBranchError        the repository has no commits to read
+        ├── InaccessibleError           no permission, or gone: no reason to fail the run
+        ├── RedirectError               proves nothing about the login
+        └── UnavailableError            the server may be down for all other requests, too
+
+``code`` is what users find in the last line of the log, and can look up in the README.
+"""
+
+from __future__ import annotations
+
+import re
+
+# C0 and C1 control characters, and marks that reorder text: what a server sends must not
+# control the terminal that displays it.
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
+_LONGEST_MESSAGE = 500  # characters
+
+CHECK_NETWORK = "Check `base_url`, network, proxy (HTTPS_PROXY) and firewall."
+NOT_BITBUCKET = "Set `base_url` to the address at which Bitbucket opens in the browser."
+
+
+def printable(text: str) -> str:
+    """Return a server's text on one line, without control characters, shortened."""
+    text = _CONTROLS.sub(" ", text).encode("utf-8", "replace").decode().strip()
+    return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}…"
+
+
+class BitbucketError(Exception):
+    """What happened, and what to do about it; contains no secret.
+
+    Attributes:
+        code: One of the documented error codes, such as ``invalid_credentials``.
+        remedy: What the user can do about it.
+        url: The URL that was requested, "" if the error is not about one.
+        status: The HTTP status of the answer, None if there was none.
+    """
+
+    code = "unexpected_answer"
+    remedy = "Try again; if the error persists, look at what the server answers at this URL."
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        code: str = "",
+        remedy: str = "",
+        url: str = "",
+        status: int | None = None,
+    ) -> None:
+        """Describe what happened; ``code`` and ``remedy`` default to those of the class."""
+        super().__init__(printable(what))
+        self.code = code or self.code
+        self.remedy = remedy or self.remedy
+        self.url = url
+        self.status = status
+
+    def __str__(self) -> str:
+        """Return code, what happened and what to do: the last line of the log."""
+        return f"{self.code}: {self.args[0]} {self.remedy}".rstrip()
+
+
+class FatalError(BitbucketError):
+    """Nothing else can be read either."""
+
+
+class ConfigError(FatalError):
+    """A setting is invalid: which one, and why."""
+
+    code = "invalid_config"
+    remedy = "Correct it; `tap-bitbucket-dc --about` describes each setting."
+
+
+class SkippableError(BitbucketError):
+    """One repository or project cannot be read."""
+
+
+class NoSuchCommitError(SkippableError):
+    """``since`` or ``until`` is not in the repository, or not any more."""
+
+
+class NoDefaultBranchError(SkippableError):
+    """The default branch was never pushed, or was deleted."""
+
+
+class InaccessibleError(SkippableError):
+    """401 or 403 although the login is valid, or a project or repository that is gone (404)."""
+
+    code = "invalid_permissions"
+    remedy = "Grant the user (or token) read permission on it, or exclude it."
+
+
+class RedirectError(SkippableError):
+    """A redirect out of the REST API, for example to a login page."""
+
+
+class UnavailableError(SkippableError):
+    """No answer, or only 5xx, after all retries."""
+
+    code = "unavailable"
+    remedy = "Run again when the server is back: nothing is lost."

@@ -1,0 +1,105 @@
+"""Reads an object that does not fit its structure: the fields that do fit are kept.
+
+One loop for all structures in ``models``. Strict parsing comes first, this is the exception.
+"""
+
+from __future__ import annotations
+
+import functools
+import types
+from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin
+
+import msgspec
+
+from tap_bitbucket_dc.bitbucket import dates
+from tap_bitbucket_dc.bitbucket.errors import SkippableError
+from tap_bitbucket_dc.bitbucket.models import Milliseconds, Model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Object = TypeVar("Object", bound=Model)
+
+
+def lenient(
+    kind: type[Object], found: object, on_bad_date: Callable[[object], None] = lambda _: None
+) -> Object:
+    """Return an object of which some fields may have other types: they get their defaults.
+
+    Args:
+        kind: The structure to return.
+        found: The object as plain JSON.
+        on_bad_date: Called with each date that cannot be read; the field gets its default.
+
+    Raises:
+        SkippableError: A field without a default, such as an id, is missing or of another type.
+    """
+    if not isinstance(found, dict):
+        raise SkippableError(f"Bitbucket sent {found!r} where a {kind.__name__} was expected.")
+    values: dict[str, Any] = {}
+    for field in _fields(kind):
+        value = found.get(field.encode_name)
+        try:
+            values[field.name] = _fitted(field.type, value, on_bad_date)
+        except (msgspec.ValidationError, SkippableError):
+            if field.required:
+                raise SkippableError(
+                    f"Bitbucket sent a {kind.__name__} whose {field.encode_name!r} is {value!r}."
+                ) from None
+    return kind(**values)
+
+
+@functools.cache
+def _fields(kind: type[Model]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    return msgspec.structs.fields(kind)
+
+
+def _fitted(kind: Any, value: object, on_bad_date: Callable[[object], None]) -> Any:  # noqa: ANN401 as the field's type
+    """Return the part of a value that fits a type.
+
+    Raises:
+        ValidationError: Nothing fits.
+        SkippableError: It is an object that lacks a field without a default.
+    """
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        kind = _without_none(kind)
+        if kind is Milliseconds and value is not None:
+            return _date(value, on_bad_date)
+        if isinstance(kind, type) and issubclass(kind, Model) and isinstance(value, dict):
+            return lenient(kind, value, on_bad_date)
+        if get_origin(kind) is tuple and isinstance(value, list):
+            return _items(get_args(kind)[0], value, on_bad_date)
+        raise
+
+
+def _items(
+    kind: Any,  # noqa: ANN401 as the items' type
+    values: list[object],
+    on_bad_date: Callable[[object], None],
+) -> tuple[Any, ...]:
+    """Return the items that fit; the others are left out."""
+    fitted = []
+    for value in values:
+        try:
+            fitted.append(_fitted(kind, value, on_bad_date))
+        except (msgspec.ValidationError, SkippableError):
+            continue
+    return tuple(fitted)
+
+
+def _without_none(kind: Any) -> Any:  # noqa: ANN401 a type
+    if get_origin(kind) in {Union, types.UnionType}:
+        return next(part for part in get_args(kind) if part is not types.NoneType)
+    return kind
+
+
+def _date(value: object, on_bad_date: Callable[[object], None]) -> int | None:
+    if isinstance(value, str):
+        try:
+            return dates.milliseconds(value)
+        except ValueError:
+            pass
+    on_bad_date(value)
+    return None

@@ -1,0 +1,162 @@
+"""Listings: one loop that follows their pages, alone or several pages at once.
+
+Source: https://developer.atlassian.com/server/bitbucket/rest/v906/intro/ ("Paged APIs").
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import msgspec
+
+from tap_bitbucket_dc.bitbucket.errors import SkippableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+    from concurrent.futures import Executor, Future
+
+MOST_EQUAL_PAGES = 1000  # in a row; pages without rows are equal, too
+
+Row = TypeVar("Row")
+
+
+class PageBody(msgspec.Struct, Generic[Row], rename="camel", gc=False, frozen=True):
+    """A page as Bitbucket sends it, if all its rows are as expected."""
+
+    values: list[Row]
+    is_last_page: bool = False
+    next_page_start: int | None = None
+
+
+@dataclass(frozen=True)
+class Page(Generic[Row]):
+    """One page of a listing."""
+
+    values: list[Row]
+    start: int
+    next_start: int | None
+    """Where the next page starts, None on the last one."""
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """Where and when pages are requested before the page in front of them has arrived."""
+
+    threads: Executor
+    most: int
+    """Pages requested at once."""
+    its_turn: Callable[[], bool]
+    """Whether the rows are wanted next: before that, it is not worth guessing."""
+
+
+def page_of(body: object, start: int, url: str, row: Callable[[Any], Row]) -> Page[Row]:
+    """Return the page that was requested at ``start``.
+
+    Args:
+        body: A ``PageBody``, or plain JSON if something in the page does not fit.
+        start: Where the page starts.
+        url: Where it was requested, for the error.
+        row: Returns a row from plain JSON.
+
+    Raises:
+        SkippableError: It is not a page, or not the last one and does not lead further.
+
+    ``nextPageStart`` is not always start + size: rows that one may not see count as well. On
+    the last page it is missing or null.
+
+    Source: https://developer.atlassian.com/server/bitbucket/rest/v906/intro/ ("Paged APIs");
+    a listing of projects recorded by sourcegraph/sourcegraph has gaps.
+    """
+    if isinstance(body, PageBody):
+        values, last, next_start = body.values, body.is_last_page, body.next_page_start
+    else:
+        found: dict[str, Any] = body if isinstance(body, dict) else {}
+        rows = found.get("values")
+        if not isinstance(rows, list) or not all(isinstance(value, dict) for value in rows):
+            raise SkippableError(f"The answer of {url} has no list `values` of objects.", url=url)
+        values, last = [row(value) for value in rows], found.get("isLastPage") is True
+        next_start = found.get("nextPageStart")
+    if last:
+        return Page(values, start, None)
+    if type(next_start) is not int or next_start <= start:
+        what = f"is not the last page, but continues at {next_start} after {start}"
+        raise SkippableError(f"The answer of {url} {what}.", url=url)
+    return Page(values, start, next_start)
+
+
+def pages(
+    ask: Callable[[int], Page[Row]], start: int = 0, *, url: str, ahead: Ahead | None = None
+) -> Iterator[Page[Row]]:
+    """Yield the pages of a listing in order, each where the one before it says.
+
+    Args:
+        ask: Returns the page at a start. Called in threads if ``ahead`` is given.
+        start: Where the first page starts.
+        url: Of the listing, for the error.
+        ahead: Request following pages before their turn. The listing must not change
+            meanwhile.
+
+    Raises:
+        SkippableError: The pages lead nowhere: too many in a row have the same rows, or none.
+    """
+    values: list[Row] = []
+    equal = 0
+    found = _in_turn(ask, start) if ahead is None else _guessed(ask, start, ahead)
+    with contextlib.closing(found):  # cancels what was requested ahead
+        for page in found:
+            equal = equal + 1 if page.values == values else 0
+            values = page.values
+            if equal > MOST_EQUAL_PAGES:
+                what = "goes on for ever, with empty pages or the same rows"
+                raise SkippableError(f"The listing {url} {what}.", url=url)
+            yield page
+
+
+def _in_turn(ask: Callable[[int], Page[Row]], start: int) -> Generator[Page[Row], None, None]:
+    expected: int | None = start
+    while expected is not None:
+        page = ask(expected)
+        yield page
+        expected = page.next_start
+
+
+def _guessed(
+    ask: Callable[[int], Page[Row]], start: int, ahead: Ahead
+) -> Generator[Page[Row], None, None]:
+    """Yield the pages; request following ones where they would start if all had equal size.
+
+    A page that was guessed is used only if the page before it confirms its start. A wrong
+    guess costs requests but no rows, and ends the guessing. Never are more pages requested
+    ahead than half as many again as were read, so that short listings waste few requests.
+    """
+    asked: deque[tuple[int, Future[Page[Row]]]] = deque()
+    expected: int | None = start
+    stride: int | None = None
+    read = 0
+    try:
+        while expected is not None:
+            if stride and ahead.its_turn():
+                following = asked[-1][0] + stride if asked else expected
+                while len(asked) < min(ahead.most, read * 3 // 2 or 1):
+                    asked.append((following, ahead.threads.submit(ask, following)))
+                    following += stride
+            page = asked.popleft()[1].result() if asked else ask(expected)
+            read += 1
+            expected = page.next_start
+            if read == 1 and expected is not None:
+                stride = expected - page.start
+            if asked and asked[0][0] != expected:
+                _cancel(asked)
+                stride = None
+            yield page
+    finally:
+        _cancel(asked)
+
+
+def _cancel(asked: deque[tuple[int, Future[Page[Row]]]]) -> None:
+    for _, future in asked:
+        future.cancel()
+    asked.clear()

@@ -1,0 +1,148 @@
+"""Reads one path of the REST API: as a typed object or pages of them, or raises an error.
+
+Puts together what is sent (``transport``), what an answer means (``refusals``, ``login``) and
+how it is parsed (``models``, ``lenient``). Does not know which resources there are.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlencode
+
+from msgspec.json import Decoder
+
+from tap_bitbucket_dc.bitbucket import refusals
+from tap_bitbucket_dc.bitbucket.answers import ANY
+from tap_bitbucket_dc.bitbucket.errors import SkippableError, printable
+from tap_bitbucket_dc.bitbucket.lenient import lenient
+from tap_bitbucket_dc.bitbucket.login import Login
+from tap_bitbucket_dc.bitbucket.models import Model
+from tap_bitbucket_dc.bitbucket.paging import PageBody, page_of, pages
+from tap_bitbucket_dc.bitbucket.transport import Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from requests.adapters import BaseAdapter
+
+    from tap_bitbucket_dc.bitbucket.options import Options
+    from tap_bitbucket_dc.bitbucket.paging import Ahead, Page
+    from tap_bitbucket_dc.bitbucket.throttle import Throttle
+
+API = "/rest/api/1.0"
+
+Object = TypeVar("Object", bound=Model)
+
+_NONE: Mapping[str, str | int] = MappingProxyType({})
+
+logger = logging.getLogger("tap-bitbucket-dc")
+
+
+class Reader:
+    """Reads paths below ``/rest/api/1.0`` of one server."""
+
+    def __init__(
+        self, options: Options, throttle: Throttle | None, adapter: BaseAdapter | None
+    ) -> None:
+        """Check the options; send nothing yet."""
+        self.transport = Transport(options, throttle, adapter)
+        self.login = Login(is_basic=not options.token)
+        self.base_url = self.transport.base_url
+        self._page_size = options.page_size
+        self._has_warned_of_dates = False
+
+    def pages(
+        self,
+        kind: type[Object],
+        path: str,
+        query: Mapping[str, str | int] = _NONE,
+        start: int = 0,
+        ahead: Ahead | None = None,
+    ) -> Iterator[Page[Object]]:
+        """Yield the pages of a listing in order; see ``paging.pages``."""
+        decoder = _decoder(PageBody[kind])  # type: ignore[valid-type] # at run time it is one
+
+        def ask(start: int) -> Page[Object]:
+            query_ = {**query, "start": start, "limit": self._page_size}
+            url = self.url(path, query_)
+            return page_of(
+                self.get(path, query_, decoder),
+                start,
+                url,
+                functools.partial(self._model, kind, url),
+            )
+
+        return pages(ask, start, url=self.url(path, query), ahead=ahead)
+
+    def read(self, kind: type[Object], path: str) -> Object:
+        """Return the object at a path."""
+        found = self.read_if_any(kind, path)
+        if found is None:
+            raise self._unexpected(path)
+        return found
+
+    def read_if_any(self, kind: type[Object], path: str) -> Object | None:
+        """Return the object at a path, None for 204 (no content)."""
+        found = self.get(path, decoder=_decoder(kind))
+        if found is not None and not isinstance(found, kind | dict):
+            raise self._unexpected(path)
+        return None if found is None else self._model(kind, self.url(path), found)
+
+    def read_plain(self, path: str, query: Mapping[str, str | int] = _NONE) -> dict[str, Any]:
+        """Return the object at a path as plain JSON."""
+        found = self.get(path, query)
+        if not isinstance(found, dict):
+            raise self._unexpected(path)
+        return found
+
+    def get(
+        self, path: str, query: Mapping[str, str | int] = _NONE, decoder: Decoder[Any] = ANY
+    ) -> Any:  # noqa: ANN401 any JSON
+        """Return the JSON of an answer, None for 204 (no content).
+
+        Raises:
+            BitbucketError: It has another status, or is not JSON.
+        """
+        answer = self.transport.get(self.url(path, query), decoder)
+        self.login.saw(answer)
+        if answer.status == HTTPStatus.NO_CONTENT:
+            return None
+        if answer.status != HTTPStatus.OK:
+            raise refusals.refusal(answer, self.login)
+        if not answer.is_json:
+            raise refusals.not_json(answer)
+        return answer.value
+
+    def url(self, path: str, query: Mapping[str, str | int] = _NONE) -> str:
+        """Return the URL of a path."""
+        asked = f"?{urlencode(query)}" if query else ""
+        return f"{self.base_url}{API}/{path}{asked}"
+
+    def _model(self, kind: type[Object], url: str, found: object) -> Object:
+        if isinstance(found, kind):
+            return found
+        try:
+            return lenient(kind, found, self._warn_of_date)
+        except SkippableError as error:
+            error.url, error.status = url, HTTPStatus.OK
+            raise
+
+    def _warn_of_date(self, value: object) -> None:
+        if not self._has_warned_of_dates:
+            self._has_warned_of_dates = True
+            shown = printable(repr(value))
+            logger.warning("Bitbucket sent %s as a date: dates like this are left out", shown)
+
+    def _unexpected(self, path: str) -> SkippableError:
+        url = self.url(path)
+        what = f"The answer of {url} is not an object."
+        return SkippableError(what, url=url, status=HTTPStatus.OK)
+
+
+@functools.cache
+def _decoder(kind: Any) -> Decoder[Any]:  # noqa: ANN401 a type
+    return Decoder(kind)

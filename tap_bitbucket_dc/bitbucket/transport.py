@@ -1,0 +1,271 @@
+"""GET requests over HTTP: login, retries, time-outs, redirects.
+
+Does not know what Bitbucket's answers mean, except which requests are worth repeating. Safe to
+use from many threads.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import email.utils
+import json
+import random
+import re
+import threading
+import time
+from http import HTTPStatus
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urljoin, urlsplit
+
+import requests
+import urllib3.exceptions
+from requests.structures import CaseInsensitiveDict
+
+from tap_bitbucket_dc.bitbucket import errors
+from tap_bitbucket_dc.bitbucket.answers import ANY, Answer, decode
+from tap_bitbucket_dc.bitbucket.connection import Connection, trouble
+from tap_bitbucket_dc.bitbucket.throttle import Throttle
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from msgspec.json import Decoder
+    from requests.adapters import BaseAdapter
+
+    from tap_bitbucket_dc.bitbucket.options import Options
+
+CONNECT_TIMEOUT = 10.0  # seconds
+FIRST_BACKOFF = 0.5  # seconds; each next one is twice as long
+LONGEST_BACKOFF = 30.0  # seconds
+LARGEST_BODY = 256 * 1024 * 1024  # bytes; a page of 1,000 commits has about one million
+MOST_REDIRECTS = 3
+
+RETRIED = frozenset(
+    {
+        HTTPStatus.TOO_MANY_REQUESTS,
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        HTTPStatus.BAD_GATEWAY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        HTTPStatus.GATEWAY_TIMEOUT,
+    }
+)
+REDIRECTS = frozenset(
+    {
+        HTTPStatus.MOVED_PERMANENTLY,
+        HTTPStatus.FOUND,
+        HTTPStatus.SEE_OTHER,
+        HTTPStatus.TEMPORARY_REDIRECT,
+        HTTPStatus.PERMANENT_REDIRECT,
+    }
+)
+
+
+class Transport:
+    """Sends GET requests to one server."""
+
+    def __init__(
+        self, options: Options, throttle: Throttle | None = None, adapter: BaseAdapter | None = None
+    ) -> None:
+        """Check the options; send nothing yet.
+
+        Args:
+            options: Where to send requests, and how.
+            throttle: Decides when each is sent, by default as ``options`` say.
+            adapter: Sends them, by default over the network.
+
+        Raises:
+            ConfigError: An option is invalid.
+        """
+        self._connection = Connection(options)
+        self.base_url = self._connection.base_url
+        self._throttle = throttle or Throttle(options.concurrency, options.requests_per_second)
+        self._adapter = adapter or self._connection.adapter(options.concurrency)
+        self._timeout = float(options.request_timeout)
+        self._max_retries = options.max_retries
+        self._max_wait = options.max_wait
+        self._headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip",
+            "User-Agent": f"tap-bitbucket-dc/{metadata.version('tap-bitbucket-dc')}",
+            "Authorization": _authorization(options),
+        }
+        self._counting = threading.Lock()
+        self.requests = 0
+        """Requests sent so far, retries and redirects included."""
+        self.throttled = 0
+        """Answers so far that asked for fewer requests (429)."""
+
+    def get(self, url: str, decoder: Decoder[Any] = ANY) -> Answer:
+        """Return the answer, whatever its status; repeat the request while that may help.
+
+        It is repeated after 429, 500, 502, 503 and 504, trouble on the network, and JSON that
+        is cut off. Never after 401 and 403: a few of them, and Bitbucket demands a captcha.
+
+        Source: the retries of jenkinsci/atlassian-bitbucket-server-integration-plugin (429);
+        Javadoc of CaptchaRequiredAuthenticationException.
+
+        Args:
+            url: In this server's REST API.
+            decoder: For the JSON of a 200. JSON that does not fit its type is returned plain.
+
+        Raises:
+            BitbucketError: No answer after all retries, or not one that can be used.
+            ClosedError: The transport was closed.
+        """
+        for attempt in range(self._max_retries + 1):
+            last = attempt == self._max_retries
+            try:
+                with self._throttle.turn(again=attempt > 0):
+                    answer = self._follow(url)
+                if answer.status not in RETRIED:
+                    self._throttle.answered()
+                    return self._with_value(answer, decoder)
+                if last or not self._hold(answer, attempt):
+                    return answer
+            except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+                found = trouble(url, error)
+                if last or isinstance(found, errors.FatalError):
+                    raise found from None
+                self._throttle.sleep(_backoff(attempt))
+            except json.JSONDecodeError as error:
+                if last:
+                    what = f"The answer of {url} is not JSON: {error}."
+                    raise errors.SkippableError(what, url=url) from None
+                self._throttle.sleep(_backoff(attempt))
+        raise AssertionError  # the last attempt returns or raises
+
+    def close(self) -> None:
+        """Send nothing more; threads that wait for their turn get ClosedError."""
+        self._throttle.close()
+        self._adapter.close()
+
+    def _hold(self, answer: Answer, attempt: int) -> bool:
+        """Wait as a 429 or 5xx asks for, together with all threads if it says how long.
+
+        Returns:
+            False if it asks to wait for longer than ``max_wait``.
+        """
+        asked = _retry_after(answer.headers)
+        is_throttled = answer.status == HTTPStatus.TOO_MANY_REQUESTS
+        with self._counting:
+            self.throttled += is_throttled
+        if asked is not None and asked > self._max_wait:
+            return False
+        if is_throttled or asked:
+            self._throttle.pause(asked or _backoff(attempt))
+        else:
+            self._throttle.sleep(_backoff(attempt))
+        return True
+
+    def _follow(self, url: str) -> Answer:
+        """Return the answer; follow redirects, but only within this server's REST API."""
+        for _ in range(MOST_REDIRECTS + 1):
+            answer = self._send(url)
+            if answer.status not in REDIRECTS:
+                return answer
+            location = answer.headers.get("Location", "")
+            url = _joined(url, location)
+            if not url.startswith(f"{self.base_url}/rest/") or _climbs(url):
+                break
+        where = re.sub(r"//[^/]*@", "//", re.split(r"[?#]", location)[0])
+        what = f"{answer.url} redirects to {where or 'nowhere'}, which was not followed."
+        raise errors.RedirectError(
+            what,
+            code="not_bitbucket",
+            remedy=errors.NOT_BITBUCKET,
+            url=answer.url,
+            status=answer.status,
+        )
+
+    def _send(self, url: str) -> Answer:
+        with self._counting:
+            self.requests += 1
+        request = requests.PreparedRequest()
+        request.method, request.url = "GET", url
+        request.headers = CaseInsensitiveDict(self._headers)
+        # The adapter without a session around it: no cookies, no .netrc, no redirects, and
+        # much less CPU time.
+        response = self._adapter.send(
+            request,
+            stream=True,
+            timeout=(min(CONNECT_TIMEOUT, self._timeout), self._timeout),
+            **self._connection.send_options,
+        )
+        with contextlib.closing(response):
+            return Answer(url, response.status_code, response.headers, self._body(response))
+
+    def _body(self, response: requests.Response) -> bytes:
+        """Return the body if it arrives in time.
+
+        A socket's time-out starts anew with each byte, so a slow body never exceeds it.
+        """
+        end = time.monotonic() + self._timeout
+        body = bytearray()
+        while chunk := response.raw.read1(1024 * 1024, decode_content=True):
+            body += chunk
+            if time.monotonic() > end:
+                raise requests.ReadTimeout(f"body not complete after {self._timeout:g} s")
+            if len(body) > LARGEST_BODY:
+                what = f"The answer of {response.url} has more than {LARGEST_BODY} bytes."
+                raise errors.SkippableError(what, url=response.url, status=response.status_code)
+        return bytes(body)
+
+    @staticmethod
+    def _with_value(answer: Answer, decoder: Decoder[Any]) -> Answer:
+        if answer.status != HTTPStatus.OK or not answer.is_json:
+            return answer
+        return answer._replace(value=decode(answer.body, decoder))
+
+
+def _authorization(options: Options) -> str:
+    if options.token:
+        return f"Bearer {options.token}"
+    if options.username is None or options.password is None:
+        raise errors.ConfigError("`token`, or `username` and `password` must be set.")
+    login = f"{options.username}:{options.password}".encode()
+    return f"Basic {base64.b64encode(login).decode('ascii')}"
+
+
+def _backoff(attempt: int) -> float:
+    """Return the seconds to wait after the n-th failure (from 0), with jitter."""
+    return min(FIRST_BACKOFF * 2.0**attempt, LONGEST_BACKOFF) * random.uniform(0.5, 1)  # noqa: S311
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds of Retry-After: a number, or a date by the server's clock.
+
+    Source: RFC 9110, section 10.2.3.
+    """
+    value = headers.get("Retry-After", "").strip()
+    if re.fullmatch(r"\d+(\.\d+)?", value):
+        return float(value)
+    until = _http_date(value)
+    if until is None:
+        return None
+    now = _http_date(headers.get("Date", "")) or time.time()
+    return max(until - now, 0.0)
+
+
+def _joined(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        return ""
+
+
+def _climbs(url: str) -> bool:
+    """Return whether a path leads upwards once its escapes are resolved, however often."""
+    path, unescaped = "", urlsplit(url).path
+    while unescaped != path:
+        path, unescaped = unescaped, unquote(unescaped)
+    # Tomcat cuts off what follows a semicolon.
+    return any(part.split(";")[0] == ".." for part in re.split(r"[/\\]", path))
+
+
+def _http_date(value: str) -> float | None:
+    try:
+        return email.utils.parsedate_to_datetime(value).timestamp()
+    except (ValueError, OverflowError):
+        return None
