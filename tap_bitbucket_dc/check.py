@@ -1,30 +1,33 @@
 """Says in plain words whether a sync would work, and what it would cost: ``--check``.
 
-Lists projects and repositories as a sync does, and asks a few of the repositories for
-their default branch and a page of commits. Knows neither Singer nor HTTP.
+Lists projects and repositories as a sync does, and asks for the default branch and a page of
+commits of a few repositories. Knows neither Singer nor the state.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-import re
 import shlex
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tap_bitbucket_dc import errors
-from tap_bitbucket_dc.client import API
-from tap_bitbucket_dc.connection import base_url
-from tap_bitbucket_dc.crawl import Crawl, Wanted
-from tap_bitbucket_dc.errors import printable
-from tap_bitbucket_dc.progress import duration
-from tap_bitbucket_dc.visit import Bookmark, Branch, Repository, Visit
+import pendulum
+
+from tap_bitbucket_dc.bitbucket import Client, Options, errors
+from tap_bitbucket_dc.bitbucket.client import API
+from tap_bitbucket_dc.bitbucket.connection import base_url
+from tap_bitbucket_dc.bitbucket.errors import printable
+from tap_bitbucket_dc.extract.crawl import Crawl, Wanted
+from tap_bitbucket_dc.extract.filters import Filters
+from tap_bitbucket_dc.extract.visit import DefaultBranch, Visit
+from tap_bitbucket_dc.settings import require_one_login
+from tap_bitbucket_dc.state import Bookmark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from tap_bitbucket_dc.client import Client
-    from tap_bitbucket_dc.filters import Filters
+    from tap_bitbucket_dc.bitbucket import Repository
 
 PROBES = 5  # repositories, spread over the listing
 
@@ -47,23 +50,34 @@ GRANTS = {
 
 
 class _Probe(NamedTuple):
-    name: Repository
-    branch: Branch
+    repository: Repository
+    found: DefaultBranch
     rows: int = 0
     """Commits on the first page."""
     pages: int = 0
-    """As many as a first sync has to read, as far as the server tells."""
+    """Pages that a first sync would read, as far as the server tells."""
+
+
+def check(config: Mapping[str, Any], tell: Callable[[str], object]) -> None:
+    """Tell what a sync would meet.
+
+    Args:
+        config: The settings with their defaults.
+        tell: Called with each line.
+
+    Raises:
+        BitbucketError: What a sync would end with.
+    """
+    require_one_login(config)
+    with Client(Options.of(config)) as client:
+        Check(client, config, tell).run()
 
 
 class Check:
     """Looks at a server as a sync would meet it."""
 
     def __init__(
-        self,
-        client: Client,
-        filters: Filters,
-        config: Mapping[str, Any],
-        tell: Callable[[str], object],
+        self, client: Client, config: Mapping[str, Any], tell: Callable[[str], object]
     ) -> None:
         """Take where to look, what to look at, and what to call with each line."""
         self._client = client
@@ -72,11 +86,11 @@ class Check:
         self._per_second: float | None = config.get("requests_per_second")
         self._crawl = Crawl(
             client,
-            filters,
+            Filters(config),
             lambda _: Bookmark(),
-            wanted=Wanted(branches=False, commits=False),
+            wanted=Wanted(default_branches=False, commits=False),
             concurrency=self._concurrency,
-            tick=lambda: None,
+            on_wait=lambda: None,
         )
 
     def run(self) -> None:
@@ -86,18 +100,17 @@ class Check:
             BitbucketError: What a sync would end with.
         """
         started = time.monotonic()
-        try:
+        with self._crawl:
             self._greet()
-            names = self._list()
+            repositories = self._list()
             listing = self._client.requests - 1
             before, begun = self._client.requests, time.monotonic()
-            probes = [probe for name in _spread(names) if (probe := self._probe(name))]
+            probes = [p for each in _spread(repositories) if (p := self._probe(each))]
             latency = (time.monotonic() - begun) / max(self._client.requests - before, 1)
-            self._tell_access(probes, len(names))
+            self._tell_access(probes, len(repositories))
             self._crawl.finish()
-        finally:
-            self._crawl.close()
-        self._tell_costs(listing, len(names), probes, self._gap(latency, started))
+        gap = self._gap(latency, started)
+        self._tell_costs(listing, len(repositories), probes, gap)
         self._tell("A sync would work.")
 
     def _greet(self) -> None:
@@ -106,44 +119,42 @@ class Check:
         self._tell(f"Server: {product} {version} at {self._client.base_url}")
 
     def _list(self) -> list[Repository]:
-        projects = 0
-        names = []
-        for _ in self._crawl.projects():
-            projects += 1
-            names += [self._crawl.reading.name for _ in self._crawl.repositories()]
+        listed = [[turn.repository for turn in turns] for _, turns in self._crawl.projects()]
+        repositories = list(itertools.chain.from_iterable(listed))
         user = self._client.user
         self._tell(f"Login: {printable(user)}" if user else "Login: the server does not name us")
-        self._tell(f"Visible after the filters: projects {projects:,}, repositories {len(names):,}")
-        return names
+        self._tell(
+            f"Visible after the filters: projects {len(listed):,}, "
+            f"repositories {len(repositories):,}"
+        )
+        return repositories
 
-    def _probe(self, name: Repository) -> _Probe | None:
-        """Ask as a first sync does; None if it fails, which the crawl notes."""
+    def _probe(self, repository: Repository) -> _Probe | None:
+        """Ask as a first sync does; None if it fails, which the outcome notes."""
         try:
-            probe = self._read(name)
-        except errors.InaccessibleError:
-            probe = _Probe(name, Branch("inaccessible"))
-        except errors.FatalError:
-            raise
-        except errors.BitbucketError as error:
-            self._crawl.failed(str(name), error)
+            probe = self._read(repository)
+        except errors.InaccessibleError as error:
+            probe = _Probe(repository, DefaultBranch("inaccessible", refusal=error))
+        except errors.SkippableError as error:
+            self._crawl.outcome.failed(str(repository), error)
             return None
-        self._crawl.visited(str(name), probe.branch)
+        self._crawl.outcome.visited(str(repository), probe.found.refusal)
         return probe
 
-    def _read(self, name: Repository) -> _Probe:
-        branch = Visit(self._client, name, Bookmark()).branch()
-        if branch.latest_commit is None:
-            return _Probe(name, branch)
-        _, key, slug = name
-        page = self._client.commits(key, slug, until=branch.latest_commit)
+    def _read(self, repository: Repository) -> _Probe:
+        found = Visit(self._client, repository, Bookmark()).default_branch()
+        head = found.latest_commit
+        if head is None:
+            return _Probe(repository, found)
+        page = next(self._client.commits(repository, until=head))
         rows = len(page.values)
         if page.next_start is None:
-            return _Probe(name, branch, rows, 1)
-        total = self._client.count_commits(key, slug, branch.latest_commit)
-        return _Probe(name, branch, rows, math.ceil((total or 2 * rows) / max(rows, 1)))
+            return _Probe(repository, found, rows, 1)
+        total = self._client.count_commits(repository, until=head)
+        return _Probe(repository, found, rows, math.ceil((total or 2 * rows) / max(rows, 1)))
 
     def _tell_access(self, probes: list[_Probe], listed: int) -> None:
-        refused = [str(p.name) for p in probes if p.branch.status == "inaccessible"]
+        refused = [str(p.repository) for p in probes if p.found.refusal]
         self._tell(
             f"Access: to {len(probes) - len(refused)} of {len(probes)} repositories probed"
             + (f" ({listed:,} are visible)" if listed > len(probes) else "")
@@ -151,15 +162,15 @@ class Check:
         if refused and len(refused) < len(probes):
             self._tell(f"  No access to {', '.join(refused)}. {PERMISSION}")
         sample = max(probes, key=lambda probe: probe.rows, default=None)
-        if sample and sample.branch.latest_commit:
-            branch, head = printable(str(sample.branch.display_id)), sample.branch.latest_commit
+        if sample and (head := sample.found.latest_commit):
+            branch = printable(str(sample.found.display_id))
             self._tell(
-                f"Read as a test: {sample.name}, default branch {branch} at {head[:11]}, "
+                f"Read as a test: {sample.repository}, default branch {branch} at {head[:11]}, "
                 f"a page of commits with {sample.rows:,} rows"
             )
 
     def _gap(self, latency: float, started: float) -> float:
-        """Return about how many seconds lie between two requests of a sync."""
+        """Return about how many seconds a sync would leave between two requests."""
         gap = max(latency / self._concurrency, 1 / (self._per_second or math.inf))
         if not self._client.throttled:
             return gap
@@ -172,7 +183,9 @@ class Check:
         first = idle + math.ceil(listed * pages)
         for name, requests in (("First sync", first), ("Idle sync", idle)):
             seconds = requests * gap
-            time_ = f"about {duration(seconds)}" if seconds >= 1 else "less than 1 s"
+            time_ = "less than 1 second"
+            if seconds >= 1:
+                time_ = f"about {pendulum.duration(seconds=round(seconds)).in_words()}"
             self._tell(f"{name}: about {requests:,} requests, {time_}")
         if listed > len(probes) or any(probe.pages > 1 for probe in probes):
             self._tell(
@@ -180,27 +193,21 @@ class Check:
             )
 
 
-def _spread(names: list[Repository]) -> list[Repository]:
+def _spread(repositories: list[Repository]) -> list[Repository]:
     """Return a few, evenly spread over the list."""
-    step = max(len(names) / PROBES, 1)
-    return [names[int(i * step)] for i in range(min(PROBES, len(names)))]
+    step = max(len(repositories) / PROBES, 1)
+    return [repositories[int(i * step)] for i in range(min(PROBES, len(repositories)))]
 
 
 def failure(error: errors.BitbucketError, config: Mapping[str, Any]) -> str:
-    """Return what to do about an error: in words, by permission, and to see it by curl."""
+    """Return what to do about an error, by its code, and a ``curl`` line that shows it."""
     lines = [f"A sync would not work: {error.code}", f"  {error.args[0]}", f"  {error.remedy}"]
     if grant := GRANTS.get(error.code):
         lines.append(f"  {grant}")
     if not isinstance(error, errors.ConfigError):
-        curl = _curl(_url(error, config["base_url"]), config)
-        lines += ["See the server's own answer with:", f"  {curl}"]
+        url = error.url or f"{base_url(config['base_url'])}{API}/projects?limit=1"
+        lines += ["See the server's own answer with:", f"  {_curl(url, config)}"]
     return "\n".join(lines)
-
-
-def _url(error: errors.BitbucketError, setting: str) -> str:
-    """Return the URL that the error names, else that of the projects."""
-    found = re.search(r"https?://\S+/rest/\S+", str(error.args[0]))
-    return found[0].rstrip(".,:;") if found else f"{base_url(setting)}{API}/projects?limit=1"
 
 
 def _curl(url: str, config: Mapping[str, Any]) -> str:

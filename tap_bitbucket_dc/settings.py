@@ -1,8 +1,19 @@
-"""The settings, their defaults and their words; README and meltano.yml repeat them."""
+"""The settings: described, with their defaults, and checked as far as JSON Schema cannot.
+
+README and meltano.yml repeat the descriptions.
+"""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from singer_sdk import typing as th
+
+from tap_bitbucket_dc.bitbucket.dates import milliseconds
+from tap_bitbucket_dc.bitbucket.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _NAMES = th.ArrayType(th.StringType)
 
@@ -200,3 +211,53 @@ SETTINGS = th.PropertiesList(
         ),
     ),
 ).to_dict()
+
+
+def require_one_login(config: Mapping[str, Any]) -> None:
+    """Check that the settings hold exactly one login, in a form that can be sent.
+
+    Raises:
+        ConfigError: They do not, or they ask for what is not supported.
+    """
+    token, username, password = (
+        config.get(name) or "" for name in ("token", "username", "password")
+    )
+    if bool(token) == bool(username or password):
+        msg = "Set either `token`, or `username` and `password`."
+        raise ConfigError(msg)
+    if not token and not (username and password):
+        msg = "Set both `username` and `password`."
+        raise ConfigError(msg)
+    if not (token.isascii() and token.isprintable() and " " not in token):
+        msg = "`token` has characters that no token has, such as white space."
+        raise ConfigError(msg)
+    if ":" in username:
+        msg = "`username` has a colon, which Basic authentication cannot send."
+        raise ConfigError(msg)
+    if config.get("batch_config"):
+        msg = "`batch_config` is not supported."
+        raise ConfigError(msg)
+
+
+def start_date(config: Mapping[str, Any]) -> int | None:
+    """Return the setting in milliseconds since 1970, None if it is not set.
+
+    Raises:
+        ConfigError: It is not a date.
+    """
+    text = config.get("start_date")
+    if not text:
+        return None
+    try:
+        return milliseconds(text)
+    except ValueError:
+        msg = f"`start_date`: {text!r} is not a date, such as 2024-01-31T00:00:00Z."
+        raise ConfigError(msg) from None
+
+
+def without_secret(error: str) -> str:
+    """Return a message about a setting without its value, if the setting is secret."""
+    for name, setting in SETTINGS["properties"].items():
+        if setting.get("secret") and f"config[{name!r}]" in error:
+            return f"`{name}` is not a string"
+    return error

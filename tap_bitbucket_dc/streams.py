@@ -1,6 +1,8 @@
 """The streams: Projects > Repositories > DefaultBranches, Commits.
 
-Knows Singer, and asks the crawl for what to write. Sends no requests.
+Knows Singer, and takes what it writes from the run that ``Projects`` opens. Sends no requests.
+What a child stream needs travels down to it in its context; ``preprocess_context`` takes out
+everything but ids, so that nothing else reaches the state or the log.
 """
 
 from __future__ import annotations
@@ -8,48 +10,69 @@ from __future__ import annotations
 import abc
 import logging
 import sys
-from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, cast
 
 from singer_sdk import Stream
 from singer_sdk.exceptions import AbortedSyncFailedException, AbortedSyncPausedException
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 
-from tap_bitbucket_dc import bookmarks, errors, records, schemas
+from tap_bitbucket_dc import records, schemas, state
+from tap_bitbucket_dc.bitbucket.errors import BitbucketError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
+    from singer_sdk import Tap
     from singer_sdk.helpers.types import Context
 
+    from tap_bitbucket_dc.bitbucket import Project
+    from tap_bitbucket_dc.extract.crawl import Turn
     from tap_bitbucket_dc.records import Record
-    from tap_bitbucket_dc.tap import TapBitbucketDC
+    from tap_bitbucket_dc.sync import Sync
 
-QUIET = (errors.BitbucketError, OSError, AbortedSyncFailedException, AbortedSyncPausedException)
+    Row = dict[str, Any]
+    """What ``post_process`` makes a record of, and ``get_child_context`` a context."""
+
+QUIET = (BitbucketError, OSError, AbortedSyncFailedException, AbortedSyncPausedException)
 
 
 class BitbucketStream(Stream):
     """What the four streams share: the few places where the SDK is bent.
 
-    The SDK writes STATE with all partitions after each child sync, SCHEMA once for
-    each parent, and looks through all partitions for each record: time and size grow
-    with the square of the repositories. Selection, stream maps, flattening, contexts
-    and the order of parents and children stay the SDK's.
+    The SDK writes a STATE of all partitions after each child sync, a SCHEMA for each parent,
+    and searches all partitions for each record: time and size would grow with the square of
+    the number of repositories. Selection, stream maps, flattening, contexts and the order of
+    parents and children stay the SDK's.
     """
 
-    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # `records` makes them fit
+    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # `records` makes them conform
     state_partitioning_keys: Sequence[str] = ()
-    _tap: TapBitbucketDC
+    ids: Sequence[str] = ()
+    """The keys of a context that ``preprocess_context`` leaves in it."""
+    given: Context
+    """The whole context that the parent stream gave."""
     _schema_is_written = False
 
     @abc.abstractmethod
-    def get_records(self, context: Context | None) -> Iterator[Record]:
-        """Yield the records of the context, in the order of the crawl."""
+    def get_records(self, context: Context | None) -> Iterator[Row]:
+        """Yield the rows of the context, in the order of the crawl."""
+
+    def preprocess_context(self, context: Context) -> Context:
+        """Keep what only this sync needs, and return the ids alone."""
+        self.given = context
+        return {name: context[name] for name in self.ids}
+
+    @property
+    def run(self) -> Sync:
+        """The run that is under way."""
+        return cast("Sync", self.given["run"])
 
     def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:  # noqa: ANN401
         """Log what the SDK says; what it says for each context only for debugging."""
-        # An error of ours is reported once, with its code, when the run ends.
+        # A BitbucketError is reported once, with its code, when the run ends.
         if level == logging.INFO or isinstance(sys.exc_info()[1], QUIET):
             level = logging.DEBUG
         super().log(message, *args, level=level, **kwargs)
@@ -59,9 +82,9 @@ class BitbucketStream(Stream):
 
     @property
     def partitions(self) -> None:
-        """None: the SDK need not go through them; ``bookmarks`` keeps them."""
+        """None: the SDK need not iterate over them, because ``state`` keeps them."""
 
-    # Private to the SDK, overridden here alone; test_sdk fails when it changes them.
+    # Private to the SDK, overridden here alone; test_sdk fails when the SDK changes them.
 
     def _write_schema_message(self) -> None:
         if not self._schema_is_written:
@@ -77,16 +100,18 @@ class BitbucketStream(Stream):
         *,
         write_messages: bool = True,  # noqa: ARG002 only BATCH messages want False
     ) -> Generator[dict[str, Any], Any, Any]:
-        """Write each record, then sync its children."""
+        """Write the record of each row, then sync its children."""
         write = self._record_writer() if self.selected else None
-        for index, record in enumerate(self.get_records(context)):
+        has_children = bool(self.child_streams)
+        for index, row in enumerate(self.get_records(context)):
             self._check_max_record_limit(index)
+            record: Record = self.post_process(row, context)  # type: ignore[assignment] # not None
             # Asked first: writing takes deselected properties out of the record.
-            passes = self._passes_filter(record) if self.child_streams else False
+            passes = has_children and self._passes_filter(record)
             if write is not None:
                 write(record)
             if passes:
-                for child_context in self.generate_child_contexts(record, context):
+                for child_context in self.generate_child_contexts(row, context):
                     self._sync_children(child_context)
             yield record
 
@@ -94,16 +119,15 @@ class BitbucketStream(Stream):
         return bool(self.stream_maps[0].get_filter_result(record))
 
     def _record_writer(self) -> Callable[[Record], None]:
-        """Return the SDK's way to write a record, or a short cut of equal output."""
+        """Return the SDK's way to write a record, or a short cut with equal output."""
         if not self._is_plain():
             return self._write_record_message
-        writer = self._tap.message_writer
-        now = datetime.now(timezone.utc).isoformat()
-        prefix = writer.record_prefix(self.name, now)
+        writer = self.run.writer
+        prefix = writer.record_prefix(self.name, datetime.now(UTC).isoformat())
         return lambda record: writer.write_record(prefix, record)
 
     def _is_plain(self) -> bool:
-        """Whether records go out as they are: all selected, nothing mapped."""
+        """Whether records are written as they are: all columns selected, nothing mapped."""
         only, *others = self.stream_maps
         flattening = only.flattening_options
         return (
@@ -116,35 +140,41 @@ class BitbucketStream(Stream):
 
 
 class Projects(BitbucketStream):
-    """Projects: the top of all, so its sync is the whole run."""
+    """Projects: the top stream, so its sync is the whole run."""
 
     name = "projects"
     schema = schemas.PROJECT
     primary_keys = ("id",)
 
-    def get_records(self, context: Context | None) -> Iterator[Record]:  # noqa: ARG002
-        """Yield the projects, each before its repositories."""
-        for project in self._tap.crawl.projects():
-            yield records.project(project)
-            self._tap.checkpoint()
+    def __init__(self, tap: Tap, open_run: Callable[[], AbstractContextManager[Sync]]) -> None:
+        """Take what opens a run."""
+        super().__init__(tap)
+        self._open_run = open_run
 
-    def get_child_context(
-        self,
-        record: Record,
-        context: Context | None,  # noqa: ARG002
-    ) -> Context:
-        """Return the id of the project; all else is the crawl's."""
-        return {"project_id": record["id"]}
+    def get_records(self, context: Context | None) -> Iterator[Row]:  # noqa: ARG002
+        """Yield each project with the turns of its repositories."""
+        for project, turns in self.run.crawl.projects():
+            yield {"project": project, "turns": turns}
+            self.run.checkpoint()
+
+    def post_process(self, row: Row, context: Context | None = None) -> Record:  # noqa: ARG002
+        """Return the record of a project."""
+        return records.project(row["project"])
+
+    def get_child_context(self, record: Row, context: Context | None) -> Context:  # noqa: ARG002
+        """Return what the repositories of a project need."""
+        return {"project_id": record["project"].id, **record, "run": self.run}
 
     def _record_writer(self) -> Callable[[Record], None]:
         """Return a way to write the projects of this shard; it reads from all."""
-        write, ours = super()._record_writer(), self._tap.filters.shard
+        write, ours = super()._record_writer(), self.run.filters.shard
         return lambda record: write(record) if ours(record["id"]) else None
 
     def _sync_records(
         self, context: Context | None = None, *, write_messages: bool = True
     ) -> Generator[dict[str, Any], Any, Any]:
-        with self._tap.run():
+        with self._open_run() as run:
+            self.preprocess_context({"run": run})
             yield from super()._sync_records(context, write_messages=write_messages)
 
 
@@ -155,21 +185,22 @@ class Repositories(BitbucketStream):
     parent_stream_type = Projects
     schema = schemas.REPOSITORY
     primary_keys = ("id",)
+    ids = ("project_id",)
 
-    def get_records(self, context: Context | None) -> Iterator[Record]:  # noqa: ARG002
-        """Yield the repositories of the project whose turn it is."""
-        crawl = self._tap.crawl
-        for repository in crawl.repositories():
-            yield records.repository(repository, crawl.reading.project)
-            self._tap.checkpoint()
+    def get_records(self, context: Context | None) -> Iterator[Row]:  # noqa: ARG002
+        """Yield the turn of each repository of the project."""
+        project: Project = self.given["project"]
+        for turn in self.given["turns"]:
+            yield {"project": project, "turn": turn}
+            self.run.checkpoint()
 
-    def get_child_context(
-        self,
-        record: Record,
-        context: Context | None,  # noqa: ARG002
-    ) -> Context:
-        """Return the id of the repository; all else is the crawl's."""
-        return {"repository_id": record["id"]}
+    def post_process(self, row: Row, context: Context | None = None) -> Record:  # noqa: ARG002
+        """Return the record of a repository."""
+        return records.repository(row["turn"].repository, row["project"])
+
+    def get_child_context(self, record: Row, context: Context | None) -> Context:  # noqa: ARG002
+        """Return what the default branch and the commits of a repository need."""
+        return {"repository_id": record["turn"].repository.id, **record, "run": self.run}
 
 
 class DefaultBranches(BitbucketStream):
@@ -179,52 +210,48 @@ class DefaultBranches(BitbucketStream):
     parent_stream_type = Repositories
     schema = schemas.DEFAULT_BRANCH
     primary_keys = ("repository_id",)
+    ids = ("repository_id",)
 
     def get_records(self, context: Context | None) -> Iterator[Record]:  # noqa: ARG002
-        """Yield the row of the repository whose turn it is; none if it failed."""
-        reading = self._tap.crawl.reading
-        if branch := reading.read_branch():
-            key = reading.project["key"]
-            yield records.default_branch(reading.name, key, branch)
+        """Yield the record of the repository's default branch; none if it could not be read."""
+        turn: Turn = self.given["turn"]
+        for found in turn.default_branches():
+            yield records.default_branch(turn.repository, self.given["project"].key, found)
 
 
 class Commits(BitbucketStream):
     """The commits of each default branch."""
 
-    name = bookmarks.STREAM
+    name = state.STREAM
     parent_stream_type = Repositories
     schema = schemas.COMMIT
     primary_keys = ("repository_id", "id")
-    replication_key = bookmarks.REPLICATION_KEY
+    replication_key = state.REPLICATION_KEY
     state_partitioning_keys = ("repository_id",)
+    ids = ("repository_id",)
 
     def get_records(self, context: Context | None) -> Iterator[Record]:  # noqa: ARG002
-        """Yield the new and the removed commits of the repository whose turn it is.
+        """Yield the records of the repository's new and removed commits.
 
-        The state follows: what it must say before each page, what it may say after.
+        The state names a range before its records; the head moves after them.
         """
-        tap, reading = self._tap, self._tap.crawl.reading
-        flat = None
-        for page in reading.commits():
-            if flat is None:
-                flat = records.Commit(
-                    reading.repository,
-                    reading.project["key"],
-                    reading.branch and reading.branch.display_id,
-                    tap.start_date,
-                )
+        run, turn = self.run, cast("Turn", self.given["turn"])
+        for page in turn.commits():
+            commits = records.CommitRecords(
+                turn.repository, self.given["project"].key, turn.branch, run.start_date
+            )
             newest = ""
             if self.is_incremental:
-                tap.bookmarks.begin(reading.name, page.before, tap.message_writer.flush)
+                run.state.begin(turn.repository, page.resume_at, run.writer.flush)
             for commit in page.values:
-                record = flat.record(commit, on_default_branch=page.on_default_branch)
+                record = commits.record(commit, on_default_branch=page.on_default_branch)
                 if record is not None:
                     newest = max(newest, record["committer_timestamp"] or "")
                     yield record
-            tap.progress.commits += len(page.values)
+            run.progress.commits += len(page.values)
             if self.is_incremental:
-                tap.bookmarks.done(reading.name, page.after, newest or None)
-            tap.checkpoint()
+                run.state.done(turn.repository, page.then, newest or None)
+            run.checkpoint()
 
     @property
     def is_incremental(self) -> bool:

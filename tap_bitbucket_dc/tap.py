@@ -1,34 +1,40 @@
-"""The tap: settings, streams, and one run from its start to its end."""
+"""The tap and its command line.
+
+For whatever a user can cause, the last line of the log holds a code and a remedy, and the exit
+code is 1. A traceback means a mistake of our own.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import functools
+import io
+import json
 import logging
-import os
 import signal
+import sys
 from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
 
 import click
 from singer_sdk import Tap
 from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
+from singer_sdk.plugin_base import SingerCommand
+from singer_sdk.singerlib import Catalog
 
-from tap_bitbucket_dc import command, errors, records
-from tap_bitbucket_dc.bookmarks import STREAM, Bookmarks
-from tap_bitbucket_dc.check import Check, failure
-from tap_bitbucket_dc.client import Client
-from tap_bitbucket_dc.crawl import Crawl, Wanted
-from tap_bitbucket_dc.filters import Filters
-from tap_bitbucket_dc.messages import MessageWriter
-from tap_bitbucket_dc.progress import Progress
-from tap_bitbucket_dc.settings import SETTINGS
+from tap_bitbucket_dc.bitbucket import errors
+from tap_bitbucket_dc.extract.crawl import Wanted
+from tap_bitbucket_dc.extract.filters import Filters
+from tap_bitbucket_dc.settings import SETTINGS, without_secret
+from tap_bitbucket_dc.state import State, validate
 from tap_bitbucket_dc.streams import Commits, DefaultBranches, Projects, Repositories
-from tap_bitbucket_dc.visit import Bookmark
+from tap_bitbucket_dc.sync import Stop, Sync
+from tap_bitbucket_dc.writer import MessageWriter, abandon_stdout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from contextlib import AbstractContextManager
     from types import FrameType
+    from typing import Self
 
     from singer_sdk import Stream
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
@@ -39,7 +45,7 @@ class TapBitbucketDC(Tap):
 
     name = "tap-bitbucket-dc"
     config_jsonschema = SETTINGS
-    # All but BATCH, whose files would be one for each repository.
+    # All but BATCH: the SDK would write files for each repository.
     capabilities: ClassVar[list[CapabilitiesEnum]] = [
         TapCapabilities.CATALOG,
         TapCapabilities.STATE,
@@ -53,15 +59,15 @@ class TapBitbucketDC(Tap):
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 as the SDK has them
         """Take the options of every SDK tap."""
-        _require_state(options.get("state") or {})
-        self.bookmarks = Bookmarks()
-        self._stopped_by: int | None = None
-        super().__init__(**options, message_writer=MessageWriter(self.bookmarks))
+        validate(options.get("state") or {})
+        self._bookmarks = State()
+        self._stop = Stop()
+        super().__init__(**options, message_writer=MessageWriter(self._bookmarks))
 
     def discover_streams(self) -> list[Stream]:
         """Return the four streams; needs no server."""
         return [
-            Projects(self),
+            Projects(self, self.open_run),
             Repositories(self),
             DefaultBranches(self),
             Commits(self),
@@ -70,97 +76,44 @@ class TapBitbucketDC(Tap):
     def load_state(self, state: dict[str, Any]) -> None:
         """Take over the bookmarks of a former run."""
         super().load_state(state)
-        self.bookmarks.load(cast("dict[str, Any]", self.state), self.filters.shard)
+        self._bookmarks.load(cast("dict[str, Any]", self.state), Filters(self.config).shard)
 
-    # One run.
+    def open_run(self) -> AbstractContextManager[Sync]:
+        """Return a run of the selected streams, to be held with ``with``."""
+        return self.new_sync().run()
 
-    @functools.cached_property
-    def client(self) -> Client:
-        """What asks Bitbucket; made when it is needed, for discovery needs none."""
-        _require_one_login(self.config)
-        return Client(self.config)
-
-    @functools.cached_property
-    def filters(self) -> Filters:
-        """What the settings choose."""
-        return Filters(self.config)
-
-    @functools.cached_property
-    def start_date(self) -> int | None:
-        """The setting in milliseconds since 1970, None if it is not set."""
-        start_date = self.config.get("start_date")
-        return records.milliseconds(start_date) if start_date else None
-
-    @functools.cached_property
-    def crawl(self) -> Crawl:
-        """What is read in this run."""
+    def new_sync(self, **seams: Any) -> Sync:  # noqa: ANN401 those of Sync
+        """Return what a run needs; ``seams`` are those of ``Sync``, for tests."""
         streams = self.streams
-        commits = streams["commits"]
-        incremental = isinstance(commits, Commits) and commits.is_incremental
-        return Crawl(
-            self.client,
-            self.filters,
-            self.bookmarks.of if incremental else lambda _: Bookmark(),
-            wanted=Wanted(
-                streams["repositories"].selected
-                or streams["repositories"].has_selected_descendents,
-                streams["default_branches"].selected,
-                commits.selected,
-            ),
-            concurrency=self.config["concurrency"],
-            tick=self.checkpoint,
+        repositories, commits = streams["repositories"], streams["commits"]
+        wanted = Wanted(
+            repositories.selected or repositories.has_selected_descendents,
+            streams["default_branches"].selected,
+            commits.selected,
+            commits.replication_method == "FULL_TABLE",
         )
-
-    @functools.cached_property
-    def progress(self) -> Progress:
-        """What people are told about this run."""
-        return Progress(self.client, self.crawl)
-
-    @contextlib.contextmanager
-    def run(self) -> Iterator[None]:
-        """Hold a run: whatever ends it, what was read is out and the state says so."""
-        _ = self.start_date, self.progress
-        try:
-            yield
-            self.crawl.finish()
-            self.bookmarks.drop(self.crawl.gone(self.bookmarks.names()))
-        finally:
-            self._end()
-            self.crawl.close()
-            for name in ("client", "crawl", "filters", "progress"):  # another run begins anew
-                del self.__dict__[name]
-
-    def checkpoint(self) -> None:
-        """Write what is due, and stop here if a signal asks for it."""
-        self.message_writer.flush_when_due()
-        self.progress.tell()
-        if self._stopped_by:
-            self._end()  # an exception would wait for the requests under way
-
-    def _end(self) -> None:
-        """Write what was read and the last STATE; stop here if a signal asks for it."""
-        self.message_writer.finish()
-        self.progress.summary()
-        if self._stopped_by:
-            _exit_at_once(128 + self._stopped_by)
+        return Sync(
+            self.config,
+            self._bookmarks,
+            self.message_writer,
+            wanted=wanted,
+            stop=self._stop,
+            **seams,
+        )
 
     def _handle_termination(self, signum: int, _frame: FrameType | None) -> None:
         # The SDK would write STATE here, perhaps into the middle of another line.
         self.logger.warning("Stopping after %s", signal.Signals(signum).name)
-        self._stopped_by = signum
+        self._stop.signal = signum
         signal.signal(signum, signal.SIG_DFL)
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         try:
             found = super()._validate_config(raise_errors=raise_errors)
         except ConfigValidationError as error:
-            found = [_without_secret(e) for e in error.errors]
+            found = [without_secret(e) for e in error.errors]
             raise errors.ConfigError("; ".join(found) + ".") from None
-        return [_without_secret(e) for e in found]
-
-    def check(self) -> None:
-        """Print whether a sync would work; raises the BitbucketError it would end with."""
-        Check(self.client, self.filters, self.config, click.echo).run()
+        return [without_secret(e) for e in found]
 
     @classmethod
     def invoke(
@@ -176,82 +129,127 @@ class TapBitbucketDC(Tap):
             _check(cls, options["config"])
             return
         super().invoke(
-            state=command.json_file("--state", state),
-            catalog=command.catalog_file(catalog),
+            state=_json_file("--state", state),
+            catalog=_catalog_file(catalog),
             **options,
         )
 
     @classmethod
     def cb_config(cls, *args: Any) -> Any:  # noqa: ANN401 as the SDK has them
-        """Return the configuration; raises ConfigError if a file is no JSON object."""
-        with command.readable("--config"):
+        """Return the configuration; raises ConfigError if a file is not a JSON object."""
+        with _readable("--config"):
             return super().cb_config(*args)
 
     @classmethod
     def get_singer_command(cls) -> click.Command:
-        """Return the SDK's command, with one line for an error, not a traceback."""
-        return command.Command.of(super().get_singer_command(), cls.__doc__, cls.logger)
+        """Return the SDK's command, with one line for an error instead of a traceback."""
+        command: click.Command = super().get_singer_command()
+        return Command.of(command, cls.__doc__, cls.logger)
+
+
+class Command(SingerCommand):
+    """The SDK's command with ``--check``, and with one line for whatever a user can cause."""
+
+    @classmethod
+    def of(cls, command: click.Command, description: str | None, logger: Any) -> Self:  # noqa: ANN401 as the SDK has it
+        """Return such a command with the parameters of the SDK's, and ``--check``."""
+        check = click.Option(
+            ["--check"],
+            is_flag=True,
+            help="Say in plain words whether a sync would work, and what it would cost.",
+        )
+        return cls(
+            command.name,
+            callback=command.callback,
+            params=[*command.params, check],
+            help=description,
+            context_settings=command.context_settings,
+            logger=logger,
+        )
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 as click has it
+        """Run; exit with 1 and one line for whatever a user can cause."""
+        # urllib3 logs a traceback for headers it cannot parse, and then reads the answer.
+        logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
+        try:
+            return super().main(*args, **kwargs)
+        except errors.BitbucketError as error:
+            self.logger.error("%s", error)  # noqa: TRY400 no traceback
+        except OSError as error:  # those of files and connections are BitbucketErrors by now
+            abandon_stdout()
+            self.logger.error("Standard output cannot be written: %s", error)  # noqa: TRY400
+        sys.exit(1)
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 as click has it
+        """Run; say that the target is gone, which click would not."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            self.logger.error("The target has stopped reading")  # noqa: TRY400
+            sys.exit(1)
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:  # noqa: ANN401 as click has it
+        """Return the parsed command line; raises ConfigError for files that cannot be read."""
+        try:
+            return super().make_context(*args, **kwargs)
+        except click.BadParameter as error:
+            raise errors.ConfigError(error.format_message()) from None
 
 
 def _check(tap_class: type[TapBitbucketDC], given: Any) -> None:  # noqa: ANN401 the SDK's
-    tap, level = None, tap_class.logger.level
+    from tap_bitbucket_dc.check import check, failure  # noqa: PLC0415 only --check needs it
+
+    config: Mapping[str, Any] = {}
+    level = tap_class.logger.level
     tap_class.logger.setLevel(logging.WARNING)  # what is for people goes to stdout
     try:
-        tap = tap_class(config=given.config, parse_env_config=given.parse_env)
-        tap.check()
+        config = tap_class(config=given.config, parse_env_config=given.parse_env).config
+        check(config, click.echo)
     except errors.BitbucketError as error:
-        click.echo(failure(error, tap.config if tap else {}))
+        click.echo(failure(error, config))
         raise
     finally:
         tap_class.logger.setLevel(level)
 
 
-def _without_secret(error: str) -> str:
-    """Return a message about a setting without the value, if the setting is secret."""
-    for name, setting in SETTINGS["properties"].items():
-        if setting.get("secret") and f"config[{name!r}]" in error:
-            return f"`{name}` is not a string"
-    return error
+def _json_file(option: str, file: IO[str] | None) -> IO[str] | None:
+    """Check that a file holds a JSON object or null, and return it rewound.
+
+    Raises:
+        ConfigError: It does not.
+    """
+    if file is None:
+        return None
+    with _readable(option):
+        text = file.read()
+        value = json.loads(text)
+    if not isinstance(value, (dict, type(None))):
+        raise errors.ConfigError(f"`{option}`: the file is not a JSON object.")
+    return io.StringIO(text)
 
 
-def _require_one_login(config: Mapping[str, Any]) -> None:
-    token, username, password = (
-        config.get(name) or "" for name in ("token", "username", "password")
-    )
-    if bool(token) == bool(username or password):
-        msg = "Set either `token`, or `username` and `password`."
-        raise errors.ConfigError(msg)
-    if not token and not (username and password):
-        msg = "Set both `username` and `password`."
-        raise errors.ConfigError(msg)
-    if not (token.isascii() and token.isprintable() and " " not in token):
-        msg = "`token` has characters that no token has: white space, perhaps."
-        raise errors.ConfigError(msg)
-    if ":" in username:
-        msg = "`username` has a colon, which Basic authentication cannot send."
-        raise errors.ConfigError(msg)
-    if config.get("batch_config"):
-        msg = "`batch_config` is not supported."
-        raise errors.ConfigError(msg)
+def _catalog_file(file: IO[str] | None) -> IO[str] | None:
+    """Check that a file holds a catalog or null, and return it rewound.
+
+    Raises:
+        ConfigError: It does not.
+    """
+    file = _json_file("--catalog", file)
+    catalog = json.load(file) if file else None
+    if file is None or catalog is None:
+        return None
+    with _readable("--catalog"):
+        if not Catalog.from_dict(catalog):
+            raise errors.ConfigError("`--catalog`: the file has no streams.")
+    file.seek(0)
+    return file
 
 
-def _require_state(state: object) -> None:
-    """Raise ConfigError unless the parts that are used have the right types."""
-    levels: list[tuple[str, type]] = [("bookmarks", dict), (STREAM, dict)]
-    found = state
-    for name, kind in [*levels, ("partitions", list)]:
-        if not isinstance(found, dict):
-            break
-        found = found.get(name, kind())
-        if not isinstance(found, kind):
-            break
-    else:
-        return
-    msg = f"The state is no Singer state with bookmarks, {STREAM}, partitions."
-    raise errors.ConfigError(msg)
-
-
-def _exit_at_once(code: int) -> None:
-    # Not sys.exit, which waits for the requests under way, up to a minute.
-    logging.shutdown()
-    os._exit(code)
+@contextlib.contextmanager
+def _readable(option: str) -> Iterator[None]:
+    """Raise ConfigError for a file that is missing, or holds JSON of another shape."""
+    try:
+        yield
+    except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
+        why = f"{type(error).__name__}: {str(error).rstrip('.')}"
+        raise errors.ConfigError(f"`{option}`: the file cannot be used: {why}.") from None

@@ -25,8 +25,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-    from typing_extensions import Self
+    from typing import Self
 
 FIRST_DATE = 1_700_000_000  # 2023-11-14T22:13:20Z
 ADA = "Ada Lovelace <ada@example.com>"

@@ -11,7 +11,7 @@ import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tap_bitbucket_dc.errors import BitbucketError
+from tap_bitbucket_dc.bitbucket.errors import BitbucketError
 from tap_bitbucket_dc.tap import TapBitbucketDC
 
 if TYPE_CHECKING:

@@ -1,5 +1,6 @@
-"""What can be made of the loaded tables in PostgreSQL: views, and a page to look at.
+"""Views and an HTML report over the loaded tables in PostgreSQL.
 
-``python -m tap_bitbucket_dc.warehouse`` is its command. Knows the tables' columns and SQL; nothing
-of Bitbucket's HTTP, of Singer or of the tap. Needs the extra ``warehouse``.
+``python -m tap_bitbucket_dc.warehouse`` is the command. The package knows the columns of the
+tables and SQL, but nothing of Bitbucket's REST API, of Singer or of the tap. It needs the extra
+``warehouse``.
 """

@@ -1,4 +1,4 @@
-"""Make views over the loaded tables, or a page about them."""
+"""Create views over the loaded tables, or write a report about them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 DSN = (
-    "postgresql://user@host/database; by default libpq's environment variables PGHOST, "
-    "PGUSER, PGDATABASE, … count, and PGPASSWORD is the place for the password"
+    "connection string such as postgresql://user@host/database; what it leaves out is taken from "
+    "libpq's environment variables PGHOST, PGUSER, PGDATABASE, …; set the password in PGPASSWORD"
 )
 
 
@@ -52,11 +52,11 @@ def _parser() -> argparse.ArgumentParser:
     tables.add_argument("--dsn", default="", help=DSN)
     tables.add_argument("--schema", default="bitbucket", help="of the tables; default: bitbucket")
     commands = parser.add_subparsers(required=True)
-    views = commands.add_parser("views", parents=[tables], help="make or renew the views")
-    views.add_argument("--print", action="store_true", help="print the SQL, and do nothing")
+    views = commands.add_parser("views", parents=[tables], help="create or replace the views")
+    views.add_argument("--print", action="store_true", help="print the SQL instead of running it")
     views.set_defaults(run=_views)
-    report = commands.add_parser("report", parents=[tables], help="write the page")
-    report.add_argument("--output", default="report.html", help="default: report.html")
+    report = commands.add_parser("report", parents=[tables], help="write the report")
+    report.add_argument("--output", default="report.html", help="HTML file; default: report.html")
     report.set_defaults(run=_report)
     return parser
 

@@ -1,8 +1,8 @@
-"""The page's charts, as SVG. They take rows of ``report.sql`` and know nothing of databases.
+"""The charts of the report, as SVG, drawn from rows of ``report.sql``. No database access.
 
-Colours are told apart by the colour-blind, and stand out from a white and from a dark page. What
-else must change with the page is left to its style sheet. Each mark says what it shows in its
-``aria-label``.
+The two colours can be told apart by colour-blind readers, and are legible on a light and on a dark
+page. Everything else that depends on the page's colour scheme is left to its style sheet. Every
+mark has a description of what it shows in its ``aria-label``.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import altair as alt
 
 Row: TypeAlias = dict[str, Any]
 
-WIDTH = 950  # pixels, with labels
-STEP = 22  # pixels for each row
+WIDTH = 950  # pixels, labels included
+STEP = 22  # pixels per row
 STYLE = alt.Config(
     background="transparent",
     axis=alt.AxisConfig(labelFontSize=12),
@@ -35,7 +35,7 @@ KIND = alt.Color(
 
 
 def weeks(rows: list[Row]) -> str:
-    """Draw commits per week, merges apart."""
+    """Draw the number of commits per week, with merges in another colour."""
     bars = [bar for row in rows for bar in _split(row, f"Week of {row['week']}")]
     count = alt.Y(**_number("upto", bars))
     chart = _chart(bars).mark_rect().encode(_week(rows), x2="until:T", y=count, y2="from:Q")
@@ -43,7 +43,7 @@ def weeks(rows: list[Row]) -> str:
 
 
 def people_per_week(rows: list[Row]) -> str:
-    """Draw how many people committed in each week."""
+    """Draw the number of authors per week."""
     bars = [
         {
             **row,
@@ -60,7 +60,7 @@ def people_per_week(rows: list[Row]) -> str:
 
 
 def busy_repositories(rows: list[Row]) -> str:
-    """Draw a field for each repository and week, the darker the more commits."""
+    """Draw a field for each repository and week. The more commits, the more opaque it is."""
     fields = [
         {
             **row,
@@ -81,14 +81,14 @@ def busy_repositories(rows: list[Row]) -> str:
 
 
 def busy_people(rows: list[Row]) -> str:
-    """Draw the commits of each person, merges apart."""
+    """Draw the number of commits of each person, with merges in another colour."""
     bars = [bar for row in rows for bar in _split(row, row["name"])]
     chart = _chart(bars).mark_bar().encode(alt.X(**_number("upto", bars)), x2="from:Q", y=_name())
     return _svg(chart.encode(color=KIND).properties(height=alt.Step(STEP)))
 
 
 def freshness(rows: list[Row]) -> str:
-    """Draw how many repositories have a newest commit of which age, and how many have none."""
+    """Draw the number of repositories by the age of their newest commit, or by status."""
     counts = {_freshness(row): row["repositories"] for row in rows}
     bars = [
         {
@@ -116,7 +116,7 @@ def _freshness(row: Row) -> str:
 
 
 def _split(row: Row, name: str) -> list[Row]:
-    """Return a bar for the merges, and after it one for the other commits."""
+    """Return one bar for the merges and, stacked on it, one for the other commits."""
     commits, merges = row["commits"], row["merges"]
     label = f"{name}; commits: {commits:,}, merges: {merges:,}"
     same = {"name": name, "label": label, **_until(row)}
@@ -127,7 +127,7 @@ def _split(row: Row, name: str) -> list[Row]:
 
 
 def _until(row: Row) -> Row:
-    """Return where the bar of a week begins and ends: a day is left as the gap to the next."""
+    """Return where the bar of a week begins and ends, with a gap of one day to the next."""
     if "week" not in row:
         return {}
     until = date.fromisoformat(row["week"]) + timedelta(days=6)
@@ -143,7 +143,7 @@ def _chart(rows: list[Row]) -> alt.Chart:
 
 
 def _week(rows: list[Row]) -> alt.X:
-    """Return an axis of weeks, marked at up to ``MARKS`` of their Mondays."""
+    """Return an axis of weeks, labelled at up to ``MARKS`` Mondays."""
     mondays = sorted({row["week"] for row in rows})
     marked = mondays[:: len(mondays) // MARKS + 1]
     axis = alt.Axis(values=marked, format="%Y-%m-%d", grid=False, labelAlign="left")
@@ -151,16 +151,16 @@ def _week(rows: list[Row]) -> alt.X:
 
 
 def _name() -> alt.Y:
-    """Return an axis of names in the order of the rows."""
+    """Return an axis of names, in the order of the rows."""
     axis = alt.Axis(ticks=False, domain=False, labelLimit=220, labelPadding=6)
     gap = alt.Scale(paddingInner=0.12)
     return alt.Y("name:N", sort=None, title=None, axis=axis, scale=gap)
 
 
 def _number(field: str, rows: list[Row]) -> dict[str, Any]:
-    """Return the arguments of an axis that counts."""
+    """Return the arguments of an axis with whole numbers."""
     most = max((row[field] for row in rows), default=0)
-    # Vega marks small counts at halves, too.
+    # By itself, Vega would label an axis of small counts at halves, too.
     marked = {"values": list(range(most + 1))} if most < 6 else {"tickCount": 5}  # noqa: PLR2004
     axis = alt.Axis(**marked, format=",d", domain=False, ticks=False)
     return {"shorthand": f"{field}:Q", "title": None, "axis": axis}

@@ -1,5 +1,5 @@
 "use strict";
-// What a mark says of itself follows the pointer.
+// Show the description of the mark under the pointer.
 const tip = document.getElementById("tip");
 document.addEventListener("pointermove", (event) => {
   const mark = event.target.closest("path[aria-label]");

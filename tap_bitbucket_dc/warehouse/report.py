@@ -1,7 +1,7 @@
-"""One page about the tables: a single HTML file that needs no network.
+"""A report about the tables, as a single HTML file that needs no network.
 
-The database counts; what comes from it is a few hundred rows, however many commits there are.
-Texts are escaped by the template. Beyond that, the page allows no script but its own.
+PostgreSQL does the counting: it returns a few hundred rows, however many commits there are. The
+template escapes all texts, and the page's content security policy allows only its own script.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import base64
 import hashlib
 import re
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,30 +26,30 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 SHOWN = {"weeks": 52, "top": 20, "rows": 100}
-MEMORY = "set work_mem = '128MB'"  # else ten million commits are counted on the disk
+MEMORY = "set work_mem = '128MB'"  # with less, counting ten million commits spills to disk
 
 
 def write_report(dsn: str, path: str | Path, schema: str = "bitbucket") -> None:
-    """Write the page about the tables in a schema.
+    """Write the report about the tables in a schema.
 
     Args:
-        dsn: libpq's, or SQLAlchemy's: ``postgresql+psycopg://…``. What it leaves out is taken
-            from libpq's environment variables.
-        path: The file; it is replaced.
-        schema: Where the tables are.
+        dsn: A connection string of libpq or of SQLAlchemy (``postgresql+psycopg://…``). What it
+            leaves out is taken from libpq's environment variables.
+        path: The file to write; an existing one is overwritten.
+        schema: The schema of the tables.
 
     Raises:
-        psycopg.Error: There is no connection, or a table or column is missing.
+        psycopg.Error: The connection failed, or a table or column is missing.
     """
     Path(path).write_text(page(read(dsn, schema)), "utf-8")
 
 
 @contextmanager
 def connected(dsn: str, schema: str) -> Iterator[psycopg.Connection]:
-    """Yield a connection for which a table's name is enough, and the time zone is UTC.
+    """Yield a connection that searches ``schema`` alone for tables and uses the time zone UTC.
 
     Raises:
-        psycopg.Error: There is no connection, or no such schema.
+        psycopg.Error: The connection failed, or the schema does not exist.
     """
     libpq = re.sub(r"^postgres(ql)?\+\w+:", "postgresql:", dsn)
     with psycopg.connect(libpq, autocommit=True) as connection:
@@ -62,7 +62,7 @@ def connected(dsn: str, schema: str) -> Iterator[psycopg.Connection]:
 
 
 def read(dsn: str, schema: str) -> dict[str, Any]:
-    """Return what the page shows, as ``report.sql`` builds it."""
+    """Return what the page shows, as a JSON object built by ``report.sql``."""
     statement = (HERE / "report.sql").read_text("utf-8")
     with connected(dsn, schema) as connection:
         connection.execute(MEMORY)
@@ -72,7 +72,7 @@ def read(dsn: str, schema: str) -> dict[str, Any]:
 
 
 def page(facts: dict[str, Any]) -> str:
-    """Return the HTML."""
+    """Return the report as HTML."""
     script = (HERE / "report.js").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     environment = Environment(
@@ -89,8 +89,8 @@ def page(facts: dict[str, Any]) -> str:
     return environment.get_template("report.html").render(
         facts,
         shown=SHOWN,
-        made=datetime.now(timezone.utc),
-        # Altair has escaped what stands in a drawing.
+        made=datetime.now(UTC),
+        # Altair has already escaped the texts in a chart.
         charts={name: Markup(svg) for name, svg in drawings.items()},  # noqa: S704
         script=Markup(script),  # noqa: S704
         digest=digest,

@@ -1,6 +1,6 @@
--- Everything the page shows, in one JSON document, from one pass over the commits.
--- The session's time zone is UTC, so a timestamp, a timestamptz and a text are read alike.
--- Weeks begin on Monday. %(weeks)s weeks are shown, and the %(top)s greatest of anything.
+-- Everything the page shows, as one JSON document, from one pass over the commits.
+-- The time zone of the session is UTC, so a timestamp, a timestamptz and a text mean the same.
+-- Weeks begin on Monday. The page shows %(weeks)s weeks, and the %(top)s largest of each ranking.
 with cell as materialized (
     select repository_id,
            coalesce(nullif(lower(btrim(author_email)), ''), author_name, '') as person,
@@ -16,7 +16,7 @@ with cell as materialized (
       from commits
      group by 1, 2, 3
 ), period as (
-    -- A date may lie: the future is not shown.
+    -- Commit dates can be wrong: weeks in the future are not shown.
     select max(week) - 7 * (%(weeks)s - 1) as first, max(week) as last
       from cell where commits > 0 and week <= current_date
 ), recent as not materialized (
@@ -40,7 +40,7 @@ with cell as materialized (
       from contribution group by 1
 ), repository as materialized (
     select r.id, b.display_id as branch, coalesce(b.status, 'not read') as status,
-           -- A deleted repository stays in the table, and another may have got its name.
+           -- A deleted repository stays in the table, and another may have taken its name.
            r.project_key || '/' || r.slug || case
                when count(*) over (partition by r.project_key, r.slug) > 1 then ' #' || r.id
                else '' end as name,
@@ -68,7 +68,7 @@ select json_build_object(
                (select count(distinct person) from contribution where commits > 0) as people,
                sum(removed) as removed, max(newest) filter (where newest <= now()) as newest,
                (select count(*) from projects) as projects,
-               -- The target may leave its own columns out.
+               -- Not every target adds this column.
                (select max((to_jsonb(b) ->> '_sdc_batched_at')::timestamptz)
                   from default_branches as b) as loaded
           from repository

@@ -1,6 +1,6 @@
-"""The views with the names and columns of DX's Bitbucket Server tables, as SQL.
+"""SQL for views with the names and columns of DX's Bitbucket Server tables.
 
-Which columns cannot be filled, and what an id is made of, is said in the comments of the views.
+The comments in the SQL say which columns cannot be filled, and how ids are derived.
 """
 
 from __future__ import annotations
@@ -11,6 +11,6 @@ VIEWS = Path(__file__).with_name("views.sql")
 
 
 def script(schema: str) -> str:
-    """Return SQL that makes the views beside the tables in ``schema``, all or none of them."""
+    """Return SQL that creates the views in the schema of the tables, in one transaction."""
     name = '"' + schema.replace('"', '""') + '"'
     return f"begin;\nset local search_path to {name};\n\n{VIEWS.read_text('utf-8')}\ncommit;\n"

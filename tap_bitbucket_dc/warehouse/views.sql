@@ -1,9 +1,8 @@
--- Views over the tables that tap-bitbucket-dc fills, with the names and columns that users of DX
--- know from its Bitbucket Server tables. PostgreSQL 14 or newer.
--- Nothing is stored in them. Running this again changes nothing, and keeps grants and whatever was
--- built upon the views.
+-- Views over the tables that tap-bitbucket-dc fills, with the names and columns of DX's Bitbucket
+-- Server tables. They need PostgreSQL 14 or newer and store no data of their own. Running this
+-- script again changes nothing; grants and objects that depend on the views are kept.
 
--- A time is a timestamp, a timestamptz or a text, as the target made the column.
+-- Depending on the target, a time is a timestamp, a timestamptz or a text.
 create or replace function bitbucket_server_utc(moment timestamp) returns timestamp
     language sql immutable parallel safe return moment;
 create or replace function bitbucket_server_utc(moment timestamptz) returns timestamp
@@ -18,15 +17,15 @@ create or replace function bitbucket_server_user_id(user_id bigint, email text, 
     returns bigint
     language sql stable parallel safe return coalesce(
         user_id,
-        -- The first 63 bits of a hash that never changes, as a number below 0.
+        -- The first 63 bits of a stable hash, as a negative number.
         -1 - ((('x' || encode(substr(sha256(convert_to(coalesce(
             'email ' || bitbucket_server_email(email),
             'name ' || nullif(btrim(name), '')
         ), 'UTF8')), 1, 8), 'hex'))::bit(64)::bigint) & 9223372036854775807)
     );
 comment on function bitbucket_server_user_id is
-    'Id of a person: Bitbucket''s where it matched a user, else a negative number made of the '
-    'e-mail address, or of the name where there is no address. Null without any of them.';
+    'Id of a person. Bitbucket''s if it matched a user, otherwise a negative number derived from '
+    'the e-mail address, or from the name if there is no address. Null without any of them.';
 
 create or replace view bitbucket_server_user_emails as
 select bitbucket_server_email(person.email) as email, max(person.user_id) as user_id
@@ -40,11 +39,11 @@ select bitbucket_server_email(person.email) as email, max(person.user_id) as use
  where bitbucket_server_email(person.email) is not null
  group by 1;
 comment on view bitbucket_server_user_emails is
-    'E-mail addresses that Bitbucket matched to a user in at least one commit. So commits that '
-    'were read before the user had an account count as the user''s, too.';
+    'E-mail addresses that Bitbucket matched to a user in at least one commit. Commits that were '
+    'read before the user had an account are attributed to the user, too.';
 comment on column bitbucket_server_user_emails.email is 'In lower case.';
 comment on column bitbucket_server_user_emails.user_id is
-    'Bitbucket''s id of the user; the highest where an address had several.';
+    'Bitbucket''s id of the user; the highest if an address had several.';
 
 create or replace view bitbucket_server_projects as
 select project.id::bigint as id,
@@ -63,11 +62,12 @@ select project.id::bigint as id,
      group by repository.project_id
   ) as branches on branches.project_id = project.id;
 comment on view bitbucket_server_projects is
-    'Projects, also those that were deleted in Bitbucket since they were loaded.';
-comment on column bitbucket_server_projects.id is 'Bitbucket''s id; stays when the key changes.';
+    'Projects, including those that were deleted in Bitbucket after they were loaded.';
+comment on column bitbucket_server_projects.id is
+    'Bitbucket''s id, which stays the same when the key changes.';
 comment on column bitbucket_server_projects.source_id is 'The same as id.';
 comment on column bitbucket_server_projects.public is
-    'Null where Bitbucket does not say, as for personal projects.';
+    'Null if Bitbucket does not say, as for personal projects.';
 comment on column bitbucket_server_projects.api_accessible is
     'False if it has repositories and none of them could be read when they were last loaded.';
 
@@ -86,16 +86,16 @@ select repository.id::bigint as id,
   from repositories as repository
   left join default_branches as branch on branch.repository_id = repository.id;
 comment on view bitbucket_server_repositories is
-    'Repositories, also those that were deleted in Bitbucket since they were loaded.';
+    'Repositories, including those that were deleted in Bitbucket after they were loaded.';
 comment on column bitbucket_server_repositories.id is
-    'Bitbucket''s id; stays when the repository is renamed or moved.';
+    'Bitbucket''s id, which stays the same when the repository is renamed or moved.';
 comment on column bitbucket_server_repositories.source_id is 'The same as id.';
 comment on column bitbucket_server_repositories.project_id is 'Id in bitbucket_server_projects.';
 comment on column bitbucket_server_repositories.default_branch is
     'Short name such as main. Null if the repository is empty or inaccessible, or the branch '
     'does not exist.';
 comment on column bitbucket_server_repositories.api_accessible is
-    'Whether its default branch could be asked for when it was last loaded.';
+    'Whether the repository could be read when it was last loaded.';
 comment on column bitbucket_server_repositories.archived is 'Null before Bitbucket 8.0.';
 
 create or replace view bitbucket_server_users as
@@ -123,16 +123,16 @@ select distinct on (id) id, source_id, name, email
  order by id, is_matched desc, newest desc nulls last, name, email;
 comment on view bitbucket_server_users is
     'Authors and committers of the loaded commits, each person once. Users who never committed '
-    'are not in it: the tap does not read the list of users.';
+    'are missing, as the tap does not read the list of users.';
 comment on column bitbucket_server_users.id is
-    'Bitbucket''s id where it matched a user. Else a negative number made of the e-mail address '
-    'in lower case, or of the name where there is no address: the same in every warehouse. It '
-    'becomes Bitbucket''s id when Bitbucket first matches the address to a user. Two people have '
-    'the same number with a probability of 1 in a billion among 100,000.';
+    'Bitbucket''s id if it matched a user. Otherwise a negative number derived from the e-mail '
+    'address in lower case, or from the name if there is no address; it is the same in every '
+    'warehouse. It becomes Bitbucket''s id when Bitbucket first matches the address to a user. '
+    'Among 100,000 people, the probability that two share a number is 1 in a billion.';
 comment on column bitbucket_server_users.source_id is
-    'Bitbucket''s id. Null for people in whom it recognises no user.';
-comment on column bitbucket_server_users.name is 'The one in the newest commit.';
-comment on column bitbucket_server_users.email is 'The one in the newest commit.';
+    'Bitbucket''s id. Null for people whom Bitbucket matched to no user.';
+comment on column bitbucket_server_users.name is 'The name in the newest commit.';
+comment on column bitbucket_server_users.email is 'The address in the newest commit.';
 
 create or replace view bitbucket_server_commits as
 select commits.repository_id::bigint || '/' || commits.id as id,
@@ -150,16 +150,17 @@ select commits.repository_id::bigint || '/' || commits.id as id,
     on matched.email = bitbucket_server_email(commits.author_email)
  where commits.on_default_branch::boolean;
 comment on view bitbucket_server_commits is
-    'Commits of default branches. A commit that a rewritten default branch no longer leads to is '
-    'not in it, but in the table commits with on_default_branch false.';
+    'Commits of default branches. A commit that is no longer reachable from the default branch, '
+    'such as after a force push, is missing; the table commits has it with on_default_branch '
+    'false.';
 comment on column bitbucket_server_commits.id is
-    'Id of the repository, a slash, the sha: 12/76c728b9…. Unique, as a commit may be in several '
-    'repositories, and the same in every warehouse.';
+    'Id of the repository, a slash and the sha: 12/76c728b9…. Unique even if several repositories '
+    'have the commit, and the same in every warehouse.';
 comment on column bitbucket_server_commits.author_id is
-    'Id in bitbucket_server_users. Null where git has neither an address nor a name.';
+    'Id in bitbucket_server_users. Null if the commit has neither an address nor a name.';
 comment on column bitbucket_server_commits.repository_id is
     'Id in bitbucket_server_repositories.';
 comment on column bitbucket_server_commits.branch is
     'Short name of the default branch when the commit was read.';
 comment on column bitbucket_server_commits.created is
-    'When it was committed, in UTC. When it was written is commits.author_timestamp.';
+    'Committer date in UTC. The author date is commits.author_timestamp.';

@@ -29,7 +29,7 @@ def draw(panels: list[Panel], path: Path) -> None:
     chart.configure(background="white", view=alt.ViewConfig(stroke=None)).save(path)
 
 
-def _panel(panel: Panel) -> alt.LayerChart:
+def _panel(panel: Panel) -> alt.LayerChart | alt.FacetChart:
     rows = [{"name": n, "value": v, "kind": _kind(n, i)} for i, (n, v) in enumerate(panel.bars)]
     colour = alt.Color("kind:N", scale=None, legend=None)
     base = alt.Chart(alt.InlineData(values=rows)).encode(
@@ -41,10 +41,7 @@ def _panel(panel: Panel) -> alt.LayerChart:
         text=alt.Text("value:Q", format=panel.shown)
     )
     title = alt.TitleParams(panel.title, anchor="start")
-    layers: alt.LayerChart = alt.layer(bars, numbers).properties(
-        title=title, width=420, height=alt.Step(20)
-    )
-    return layers
+    return alt.layer(bars, numbers).properties(title=title, width=420, height=alt.Step(20))
 
 
 def _kind(name: str, index: int) -> str:

@@ -20,8 +20,7 @@ from tests.benchmarks.world import World, answers, nothing_left
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
-
-    from typing_extensions import Self
+    from typing import Self
 
 COUNTS = "/counts"
 TOO_MANY = b'{"errors":[{"context":null,"message":"Rate limited","exceptionName":null}]}'

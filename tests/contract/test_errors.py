@@ -196,21 +196,26 @@ TABLE: list[tuple[str, str, Break, str]] = [
     ),
     ("no values", "unexpected_answer", always(lie(values=None)), "values"),
     ("values of another kind", "unexpected_answer", always(lie(values=[1])), "values"),
-    ("not last, no next page", "unexpected_answer", always(lie(isLastPage=False)), "goes on"),
+    ("not last, no next page", "unexpected_answer", always(lie(isLastPage=False)), "continues at"),
     (
         "next page stands still",
         "unexpected_answer",
         always(lie(isLastPage=False, nextPageStart=0)),
-        "goes on",
+        "continues at",
     ),
     (
         "malformed JSON",
         "unexpected_answer",
         always(Fault(status=200, body=b'{"values":', content_type=JSON), max_retries=1),
-        "no JSON",
+        "is not JSON",
     ),
     ("typo in a filter", "invalid_config", settings(projects=["PAY", "PYA"]), "PYA"),
-    ("slug left out", "invalid_config", settings(repositories=["PAY"]), "'PAY' is no KEY/slug"),
+    (
+        "slug left out",
+        "invalid_config",
+        settings(repositories=["PAY"]),
+        "not of the form KEY/slug",
+    ),
 ]
 
 
@@ -401,7 +406,7 @@ def test_a_compressed_answer_is_read(bitbucket: Bitbucket, sync: Sync) -> None:
         ({"max_wait": -1}, "max_wait"),
         ({"verify_tls": "no"}, "verify_tls"),
         ({"projects": "PAY"}, "projects"),
-        ({"projects": ["PAY/ledger"]}, "no project key"),
+        ({"projects": ["PAY/ledger"]}, "not a project key"),
         ({"start_date": "yesterday"}, "start_date"),
     ],
     ids=str,

@@ -84,7 +84,7 @@ WAITS_SECONDS = ("503 with Retry-After", "429 with a date of a server whose cloc
 
 @pytest.fixture(autouse=True)
 def short_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tap_bitbucket_dc.transport.FIRST_BACKOFF", 0.05)
+    monkeypatch.setattr("tap_bitbucket_dc.bitbucket.transport.FIRST_BACKOFF", 0.05)
 
 
 def rows(output: singer.Output) -> Counter[tuple[int, str]]:

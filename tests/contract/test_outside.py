@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import errno
-import io
 import json
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tap_bitbucket_dc import errors
-from tap_bitbucket_dc.bookmarks import Bookmarks
-from tap_bitbucket_dc.crawl import Crawl, Wanted
 from tap_bitbucket_dc.emulator import Fault, redirect
-from tap_bitbucket_dc.messages import MessageWriter
-from tap_bitbucket_dc.tap import TapBitbucketDC
-from tap_bitbucket_dc.visit import Bookmark, Repository
 from tests import singer
 from tests.contract.catalogs import catalog
 
@@ -30,9 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from typing_extensions import Buffer
-
-    from tap_bitbucket_dc.client import Client
     from tap_bitbucket_dc.emulator import Bitbucket
     from tests.conftest import Sync
     from tests.git_repository import GitRepository
@@ -128,73 +115,7 @@ def _answer_with_odd_headers(server: socket.socket) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nno header at all\r\n\r\n{}")
 
 
-# Deleted repositories
-
-
-class Server:
-    """Refuses 150 repositories, and knows nothing of one more."""
-
-    def repository(self, _: str, slug: str) -> singer.Json:
-        raise errors.InaccessibleError("Refused", 404 if slug == "deleted" else 401)
-
-
-def test_a_deleted_repository_is_found_behind_many_that_are_hidden() -> None:
-    filters = TapBitbucketDC(config={"base_url": "https://git.example.com", "token": "t"}).filters
-    names: dict[int, str | None] = {n: f"PAY/hidden-{n}" for n in range(150)}
-    names[150] = "PAY/deleted"
-    crawl = Crawl(
-        cast("Client", Server()),
-        filters,
-        lambda _: Bookmark(),
-        wanted=Wanted(),
-        concurrency=1,
-        tick=lambda: None,
-    )
-    found = [crawl.gone(names) for _ in range(30)]
-    assert [150] in found
-    assert all(ids in ([], [150]) for ids in found)
-
-
 # Output that cannot be written
-
-
-class Disk(io.RawIOBase):
-    """Takes all, but for the one write that finds it full and leaves a torn line."""
-
-    def __init__(self, full_at: int) -> None:
-        super().__init__()
-        self.content = bytearray()
-        self._writes_left = full_at
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Buffer) -> int:
-        self._writes_left -= 1
-        if not self._writes_left:
-            self.content += bytes(data)[:9]
-            raise OSError(errno.ENOSPC, "No space left on device")
-        self.content += bytes(data)
-        return len(memoryview(data))
-
-
-def test_no_state_follows_lines_that_are_lost(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    bookmarks = Bookmarks()
-    bookmarks.load({})
-    writer = MessageWriter(bookmarks)
-    ledger, head = Repository(12, "PAY", "ledger"), "a" * 40
-    disk = Disk(full_at=2)  # first comes STATE, then the records
-    with (tmp_path / "out").open("wb") as file:
-        monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=disk, fileno=file.fileno))
-        bookmarks.begin(ledger, Bookmark(None, head), writer.flush)
-        writer.write_record(writer.record_prefix("commits", "2026-01-01T00:00:00Z"), {"id": head})
-        bookmarks.done(ledger, Bookmark(head), None)
-        with pytest.raises(OSError, match="No space"):
-            writer.flush()
-        writer.finish()
-    assert b'"head"' not in disk.content
 
 
 @pytest.mark.parametrize("option", [[], ["--discover"], ["--check"]], ids=str)
@@ -264,14 +185,3 @@ def test_the_case_of_a_host_does_not_matter_to_a_redirect(bitbucket: Bitbucket, 
     bitbucket.faults.append(redirect(f"{here}/rest/api/latest/projects", "/1.0/projects\\?"))
     output = sync(base_url=base_url)
     assert output.exit_code == 0, output.log
-
-
-def test_a_state_is_small_whatever_letters_a_name_has() -> None:
-    bookmarks = Bookmarks()
-    bookmarks.load({})
-    name = Repository(2_147_483_647, "ПРОЕКТ", "репозиторий-" * 7)
-    reading = Bookmark("a" * 40, "b" * 40, 12_345_678)
-    bookmarks.done(name, reading, "2026-11-20T08:00:00.123Z")
-    bookmarks.settle()
-    [partition] = bookmarks.state["bookmarks"]["commits"]["partitions"]
-    assert len(json.dumps(partition)) <= 400

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tap_bitbucket_dc import messages
+from tap_bitbucket_dc import writer
 from tap_bitbucket_dc.emulator import Fault
 from tests.contract.target import Target, flags, partitions
 
@@ -40,8 +40,8 @@ def target(sync: Sync) -> Target:
 @pytest.fixture
 def small_writes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have every page written as soon as it is read, with a STATE before it."""
-    monkeypatch.setattr(messages, "LEAST_BYTES", 1)
-    monkeypatch.setattr(messages, "TIMES_STATE", 0)
+    monkeypatch.setattr(writer, "LEAST_BYTES", 1)
+    monkeypatch.setattr(writer, "TIMES_STATE", 0)
 
 
 def commits_asked(bitbucket: Bitbucket) -> list[dict[str, str]]:
@@ -476,7 +476,7 @@ def test_a_run_killed_while_it_finishes_the_range_of_another_is_finished(
     amend(ledger, base[2], 5)
     target.read_until(2, page_size=2)
     amend(ledger, base[1], 5)
-    monkeypatch.setattr(messages, "LEAST_BYTES", 100_000)  # both ranges wait together
+    monkeypatch.setattr(writer, "LEAST_BYTES", 100_000)  # both ranges wait together
     for commits in range(len(flags(target.copy().read())) + 1):
         killed = target.copy()
         killed.read_until(commits)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from tap_bitbucket_dc import errors
+from tap_bitbucket_dc.bitbucket import errors
 from tap_bitbucket_dc.emulator import (
     BUSY,
     CUT,

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_bitbucket_dc.emulator import Fault
-from tap_bitbucket_dc.filters import shard_of
-from tap_bitbucket_dc.state import StateError, merge
+from tap_bitbucket_dc.extract.filters import shard_of
+from tap_bitbucket_dc.state.__main__ import StateError, merge
 from tests.git_repository import GitRepository
 from tests.singer import Table
 

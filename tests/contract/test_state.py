@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_bitbucket_dc import look_ahead, messages
+from tap_bitbucket_dc import writer
 from tap_bitbucket_dc.emulator import RESET, Fault
+from tap_bitbucket_dc.extract import prefetch
 from tests import singer
 from tests.contract.target import Target, flags, partitions
 
@@ -43,8 +44,8 @@ def target(sync: Sync) -> Target:
 @pytest.fixture
 def small_writes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have every page written as soon as it is read, with a STATE before it."""
-    monkeypatch.setattr(messages, "LEAST_BYTES", 1)
-    monkeypatch.setattr(messages, "TIMES_STATE", 0)
+    monkeypatch.setattr(writer, "LEAST_BYTES", 1)
+    monkeypatch.setattr(writer, "TIMES_STATE", 0)
 
 
 def starts(bitbucket: Bitbucket) -> list[int]:
@@ -129,9 +130,9 @@ def test_the_last_message_is_the_state_even_if_a_repository_failed(
 def test_a_state_comes_every_so_many_seconds_while_records_flow(
     sync: Sync, ledger: GitRepository, bitbucket: Bitbucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert messages.MOST_SECONDS + look_ahead.TICK < 30
+    assert writer.MOST_SECONDS + prefetch.TICK < 30
     seconds = 0.1
-    monkeypatch.setattr(messages, "MOST_SECONDS", seconds)
+    monkeypatch.setattr(writer, "MOST_SECONDS", seconds)
     bitbucket.page_caps["commits"] = 1
     bitbucket.latency = 0.05
     ledger.commits(30)
@@ -147,7 +148,7 @@ def test_all_states_together_are_a_small_part_of_the_output(
     repository: Callable[[str], GitRepository],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(messages, "LEAST_BYTES", 1)
+    monkeypatch.setattr(writer, "LEAST_BYTES", 1)
     for number in range(150):
         repository(f"P{number % 3}/r{number}").facts(id=number).commits(3)
     output = sync()
@@ -155,7 +156,7 @@ def test_all_states_together_are_a_small_part_of_the_output(
         kind: [len(json.dumps(m)) for m in output.messages if m["type"] == kind]
         for kind in ("STATE", "RECORD")
     }
-    most = sum(lengths["RECORD"]) / messages.TIMES_STATE + 3 * lengths["STATE"][-1]
+    most = sum(lengths["RECORD"]) / writer.TIMES_STATE + 3 * lengths["STATE"][-1]
     assert len(lengths["STATE"]) > 3, "else nothing is shown"
     assert sum(lengths["STATE"]) < most
 
@@ -167,7 +168,7 @@ def test_all_states_together_are_a_small_part_of_the_output(
 def test_a_first_read_that_was_killed_goes_on_where_the_last_state_says(
     target: Target, ledger: GitRepository, bitbucket: Bitbucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(messages, "LEAST_BYTES", 8000)  # some pages
+    monkeypatch.setattr(writer, "LEAST_BYTES", 8000)  # some pages
     bitbucket.page_caps["commits"] = 2
     ledger.commits(120)
     target.read_until(80, concurrency=1)
@@ -402,7 +403,7 @@ def test_of_two_states_of_a_repository_none_is_believed(
 ) -> None:
     two = [{**OURS, "head": commit} for commit in ledger.commits(2)][::turn]
     output = sync({"bookmarks": {"commits": {"partitions": two}}})
-    assert "is twice in the state" in output.log
+    assert "is in the state twice" in output.log
     assert flags(output) == [(commit, True) for commit in ledger.rev_list()]
     assert len(output.state["bookmarks"]["commits"]["partitions"]) == 1
 

@@ -215,11 +215,11 @@ def test_deep_nesting_is_read_or_an_error(bitbucket: Bitbucket, sync: Sync, dept
 
 
 def test_a_number_without_end_is_an_error(bitbucket: Bitbucket, sync: Sync) -> None:
-    body = b'{"values": [], "isLastPage": true, "size": %s}' % (b"1" * 5000)
+    body = b'{"values": [], "isLastPage": false, "nextPageStart": %s}' % (b"1" * 5000)
     bitbucket.faults.append(Fault("/projects", 200, {}, body, "application/json", None))
     output = sync(max_retries=0)
     assert output.code == "unexpected_answer"
-    assert "no JSON" in output.last_line
+    assert "is not JSON" in output.last_line
 
 
 def test_pages_without_rows_that_are_not_the_last_are_passed(

@@ -20,13 +20,12 @@ from tests import singer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-
-    from typing_extensions import Self
+    from typing import Self
 
     from tests.conftest import Sync
     from tests.git_repository import GitRepository
 
-EXPIRED = dt.datetime(2020, 1, 1, tzinfo=dt.timezone.utc)
+EXPIRED = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 PROXY_PASSWORD = "pr0xy-geheim"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -217,7 +217,7 @@ def _readable(loaded: Loaded) -> dict[str, GitRepository]:
 def _newest(git: GitRepository) -> str:
     """Return the day of the newest committer date, in UTC."""
     seconds = max(map(int, git.git("log", "--format=%ct", "HEAD").split()))
-    return datetime.fromtimestamp(seconds, timezone.utc).date().isoformat()
+    return datetime.fromtimestamp(seconds, UTC).date().isoformat()
 
 
 def _commits(label: str) -> int:

@@ -15,8 +15,8 @@ import psutil
 import pytest
 
 from tap_bitbucket_dc.emulator import Bitbucket
-from tap_bitbucket_dc.filters import shard_of
-from tap_bitbucket_dc.state import merge
+from tap_bitbucket_dc.extract.filters import shard_of
+from tap_bitbucket_dc.state.__main__ import merge
 from tests import singer
 from tests.end_to_end.project import MeltanoProject
 from tests.end_to_end.warehouse import Warehouse, warehouse

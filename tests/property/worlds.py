@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import functools
 import threading
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from tap_bitbucket_dc import messages
-from tap_bitbucket_dc.client import Client
+from tap_bitbucket_dc import writer
+from tap_bitbucket_dc.bitbucket import Throttle
 from tap_bitbucket_dc.emulator import Bitbucket
 from tap_bitbucket_dc.tap import TapBitbucketDC
 from tests import singer
@@ -28,11 +27,12 @@ from tests.property.histories import History
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
-
-    from typing_extensions import Self
+    from typing import Self
 
     from tap_bitbucket_dc.emulator import Fault, Request
+    from tap_bitbucket_dc.sync import Sync
 
 RETRIES = 5
 VERSIONS = ("9.4.0", "7.21.0", "5.5.0")
@@ -42,9 +42,9 @@ MISLED = "mislead git"
 class QuickTap(TapBitbucketDC):
     """The tap, but it does not sleep before it tries again."""
 
-    @functools.cached_property
-    def client(self) -> Client:
-        return Client(self.config, sleep=lambda _: None)
+    def open_run(self) -> AbstractContextManager[Sync]:
+        throttle = Throttle(self.config["concurrency"], sleep=lambda _: None)
+        return self.new_sync(throttle=throttle).run()
 
 
 class Plan(NamedTuple):
@@ -243,6 +243,6 @@ class _Hook:
 def flushing(size: int) -> Iterator[None]:
     """Have the tap write what it has as soon as it is so many bytes."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(messages, "LEAST_BYTES", size)
-        patch.setattr(messages, "TIMES_STATE", 0)
+        patch.setattr(writer, "LEAST_BYTES", size)
+        patch.setattr(writer, "TIMES_STATE", 0)
         yield

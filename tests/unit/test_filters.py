@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tap_bitbucket_dc.errors import ConfigError
-from tap_bitbucket_dc.filters import Filters
+from tap_bitbucket_dc.bitbucket import ConfigError, Origin, Project, Repository
+from tap_bitbucket_dc.extract.filters import Filters
 from tap_bitbucket_dc.tap import TapBitbucketDC
 
 
@@ -17,16 +17,17 @@ def filters(**settings: Any) -> Filters:
     return Filters(TapBitbucketDC(config=config).config)
 
 
-def chosen(chooses: Filters, *names: str, **facts: object) -> list[str]:
+def chosen(chooses: Filters, *names: str, **facts: Any) -> list[str]:
     """List all names, ``KEY`` or ``KEY/slug``, as the tap does; return those chosen."""
     found = []
     for key in dict.fromkeys(name.partition("/")[0] for name in names):
         if chooses.project(key):
             slugs = [name.partition("/")[2] for name in names if name.startswith(f"{key}/")]
+            project = Project(id=1, key=key)
             found += [
                 f"{key}/{slug}"
                 for slug in slugs
-                if chooses.repository(key, {"slug": slug, **facts})
+                if chooses.repository(Repository(id=1, slug=slug, project=project, **facts))
             ]
     return found
 
@@ -72,7 +73,7 @@ def test_filters_choose(settings: dict[str, Any], expected: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("switch", "facts"), [("forks", {"origin": {"id": 1}}), ("archived", {"archived": True})]
+    ("switch", "facts"), [("forks", {"origin": Origin(id=1)}), ("archived", {"archived": True})]
 )
 def test_a_switch_leaves_out_what_it_names(switch: str, facts: dict[str, object]) -> None:
     assert chosen(filters(), "PAY/x", **facts) == ["PAY/x"]
@@ -110,7 +111,7 @@ def test_a_pattern_without_a_wildcard_that_matches_nothing_is_found(
 
 def test_a_fork_that_is_left_out_has_matched_its_pattern() -> None:
     chooses = filters(repositories=["PAY/fork"], forks=False)
-    assert chosen(chooses, "PAY/fork", origin={"id": 1}) == []
+    assert chosen(chooses, "PAY/fork", origin=Origin(id=1)) == []
     assert chooses.unmatched() == []
 
 

@@ -5,25 +5,24 @@ from __future__ import annotations
 import json
 import random
 import re
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
+from msgspec.json import Decoder
 
-from tap_bitbucket_dc import errors, payload, records, schemas
-from tap_bitbucket_dc.visit import Branch, Repository
+from tap_bitbucket_dc import records, schemas
+from tap_bitbucket_dc.bitbucket import BitbucketError, Branch, Commit, Project, Repository
+from tap_bitbucket_dc.bitbucket.lenient import lenient
+from tap_bitbucket_dc.bitbucket.paging import PageBody
+from tap_bitbucket_dc.extract.visit import DefaultBranch
 
 UNHURRIED = settings(deadline=None)  # other tests may run beside it
 ID = "0123456789abcdef0123456789abcdef01234567"
-PROJECT = {"id": 3, "key": "PAY"}
-REPOSITORY = {
-    "id": 12,
-    "slug": "ledger",
-    "links": {"self": [{"href": "https://git.example.com/projects/PAY/repos/ledger/browse"}]},
-}
+BROWSE = "https://git.example.com/projects/PAY/repos/ledger/browse"
 MATCHED = {
     "name": "ada",
     "emailAddress": "ada@example.com",
@@ -49,6 +48,7 @@ COMMIT_KEYS = [
     "properties",
     "links",
 ]
+PAGE_OF_COMMITS = Decoder(PageBody[Commit])
 FLOAT = st.floats(allow_nan=False, allow_infinity=False)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | FLOAT | st.text(max_size=3),
@@ -59,10 +59,24 @@ JSON = st.recursive(
 )
 
 
+def project(**found: Any) -> Project:
+    """Return a project that Bitbucket sends."""
+    return lenient(Project, {"id": 3, "key": "PAY", **found})
+
+
+def repository(**found: Any) -> Repository:
+    """Return a repository that Bitbucket sends."""
+    return lenient(Repository, {"id": 12, "slug": "ledger", **found})
+
+
+PROJECT = project()
+LEDGER = repository(links={"self": [{"href": BROWSE}]})
+
+
 def commit(start: int | None = None, /, **found: Any) -> Any:
     """Return the record of a commit that Bitbucket sends."""
-    flat = records.Commit(REPOSITORY, "PAY", "main", start)
-    return flat.record(payload.lenient({"id": ID, **found}), on_default_branch=True)
+    flat = records.CommitRecords(LEDGER, "PAY", "main", start)
+    return flat.record(lenient(Commit, {"id": ID, **found}), on_default_branch=True)
 
 
 def some(keys: list[str]) -> st.SearchStrategy[dict[str, Any]]:
@@ -151,36 +165,14 @@ def test_a_time_means_the_same_moment_as_before(milliseconds: int) -> None:
     text = records.timestamp(milliseconds)
     assert text is not None
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z", text)
-    moment = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(milliseconds=milliseconds)
-    assert datetime.fromisoformat(text.replace("Z", "+00:00")) == moment
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=milliseconds)
+    assert datetime.fromisoformat(text) == moment
 
 
 def test_author_and_committer_times_are_told_apart() -> None:
     record = commit(authorTimestamp=0, committerTimestamp=1000)
     assert record["author_timestamp"] == "1970-01-01T00:00:00Z"
     assert record["committer_timestamp"] == "1970-01-01T00:00:01Z"
-
-
-@pytest.mark.parametrize(
-    ("setting", "milliseconds"),
-    [
-        ("1970-01-01", 0),
-        ("1970-01-01T00:00:00Z", 0),
-        ("1970-01-01T00:00:00z", 0),
-        ("1970-01-01T00:00:00", 0),
-        ("1970-01-01T02:00:00+02:00", 0),
-        ("1969-12-31T23:59:59.500Z", -500),
-        ("2023-11-16T12:23:20Z", 1_700_137_400_000),
-    ],
-)
-def test_a_start_date_is_a_moment(setting: str, milliseconds: int) -> None:
-    assert records.milliseconds(setting) == milliseconds
-
-
-@pytest.mark.parametrize("setting", ["yesterday", "2024-13-01", "Z", "0001-01-01T00:00:00+30:00"])
-def test_what_is_no_date_is_refused_by_name(setting: str) -> None:
-    with pytest.raises(errors.ConfigError, match=re.escape(f"`start_date`: {setting!r}")):
-        records.milliseconds(setting)
 
 
 @pytest.mark.parametrize(
@@ -243,8 +235,8 @@ def test_the_url_of_a_commit_is_made_of_its_repository() -> None:
 
 @pytest.mark.parametrize("links", [None, {}, {"self": []}, {"self": [{}]}, {"self": 1}, [1]])
 def test_without_a_link_there_is_no_url(links: object) -> None:
-    flat = records.Commit({**REPOSITORY, "links": links}, "PAY", "main", None)
-    record = flat.record(payload.lenient({"id": ID}), on_default_branch=False)
+    flat = records.CommitRecords(repository(links=links), "PAY", "main", None)
+    record = flat.record(Commit(id=ID), on_default_branch=False)
     assert record is not None
     assert record["url"] is None
     assert record["on_default_branch"] is False
@@ -252,7 +244,7 @@ def test_without_a_link_there_is_no_url(links: object) -> None:
 
 @pytest.mark.parametrize("commit_id", [None, 1, [], True])
 def test_a_commit_without_an_id_is_an_error(commit_id: object) -> None:
-    with pytest.raises(errors.BitbucketError, match=r"\bid\b"):
+    with pytest.raises(BitbucketError, match=r"\bid\b"):
         commit(id=commit_id)
 
 
@@ -266,14 +258,14 @@ def test_a_project_without_anything_but_its_key_has_nulls() -> None:
 
 def test_a_personal_project_names_its_owner_by_login() -> None:
     owner = {"name": "ada", "slug": "ada-slug", "displayName": "Ada Lovelace"}
-    record = records.project({"id": 9, "key": "~ADA", "type": "PERSONAL", "owner": owner})
+    record = records.project(project(id=9, key="~ADA", type="PERSONAL", owner=owner))
     assert record["owner_username"] == "ada"
     assert record["type"] == "PERSONAL"
     assert record["public"] is None
 
 
 def test_a_repository_without_anything_but_its_key_has_nulls() -> None:
-    record = records.repository({"id": 12, "slug": "ledger"}, PROJECT)
+    record = records.repository(repository(), PROJECT)
     known = {name: value for name, value in record.items() if value is not None}
     assert known == {"id": 12, "slug": "ledger", "project_id": 3, "project_key": "PAY"}
 
@@ -284,7 +276,7 @@ def test_clone_links_are_told_apart_by_name_whatever_their_order(*, reverse: boo
         {"href": "https://ada@git.example.com:8443/bb/scm/pay/ledger.git", "name": "http"},
         {"href": "ssh://git@git.example.com:7999/pay/ledger.git", "name": "ssh"},
     ]
-    found = {"id": 12, "slug": "ledger", "links": {"clone": links[:: -1 if reverse else 1]}}
+    found = repository(links={"clone": links[:: -1 if reverse else 1]})
     record = records.repository(found, PROJECT)
     assert record["clone_url_http"] == "https://git.example.com:8443/bb/scm/pay/ledger.git"
     assert record["clone_url_ssh"] == "ssh://git@git.example.com:7999/pay/ledger.git"
@@ -303,14 +295,14 @@ def test_clone_links_are_told_apart_by_name_whatever_their_order(*, reverse: boo
 )
 def test_no_user_name_is_in_the_http_clone_url(href: object, expected: str | None) -> None:
     links = {"clone": [None, {"name": "http", "href": href}]}
-    record = records.repository({"id": 12, "slug": "ledger", "links": links}, PROJECT)
+    record = records.repository(repository(links=links), PROJECT)
     assert record["clone_url_http"] == expected
     assert record["clone_url_ssh"] is None
 
 
 def test_a_fork_names_its_origin() -> None:
     origin = {"id": 5, "slug": "ledger", "project": {"key": "OPS"}}
-    record = records.repository({"id": 12, "slug": "ledger", "origin": origin}, PROJECT)
+    record = records.repository(repository(origin=origin), PROJECT)
     assert [record[f"origin_{name}"] for name in ("id", "project_key", "slug")] == [
         5,
         "OPS",
@@ -319,7 +311,7 @@ def test_a_fork_names_its_origin() -> None:
 
 
 def test_a_fork_whose_origin_is_not_visible_has_what_there_is() -> None:
-    record = records.repository({"id": 12, "slug": "ledger", "origin": {"id": 5}}, PROJECT)
+    record = records.repository(repository(origin={"id": 5}), PROJECT)
     assert record["origin_id"] == 5
     assert record["origin_project_key"] is None
     assert record["origin_slug"] is None
@@ -328,18 +320,36 @@ def test_a_fork_whose_origin_is_not_visible_has_what_there_is() -> None:
 @pytest.mark.parametrize("key", ["id", "slug"])
 @pytest.mark.parametrize("value", [None, [], True, 1.5])
 def test_a_repository_without_its_key_is_an_error(key: str, value: object) -> None:
-    with pytest.raises(errors.BitbucketError, match=f"'{key}'"):
-        records.repository({"id": 12, "slug": "ledger", key: value}, PROJECT)
+    with pytest.raises(BitbucketError, match=f"'{key}'"):
+        repository(**{key: value})
 
 
 def test_a_default_branch_has_a_row_also_when_there_is_none() -> None:
-    record = records.default_branch(Repository(12, "PAY", "ledger"), "PAY", Branch("empty"))
+    record = records.default_branch(LEDGER, "PAY", DefaultBranch("empty"))
     known = {name: value for name, value in record.items() if value is not None}
     assert known == {
         "repository_id": 12,
         "project_key": "PAY",
         "repository_slug": "ledger",
         "status": "empty",
+    }
+
+
+def test_a_default_branch_that_exists_has_its_ref_its_name_and_its_latest_commit() -> None:
+    branch = lenient(
+        Branch,
+        {"id": "refs/heads/main", "displayId": "main", "type": "BRANCH", "latestCommit": ID},
+    )
+    record = records.default_branch(LEDGER, "PAY", DefaultBranch("ok", branch))
+    assert record == {
+        "repository_id": 12,
+        "project_key": "PAY",
+        "repository_slug": "ledger",
+        "status": "ok",
+        "id": "refs/heads/main",
+        "display_id": "main",
+        "type": "BRANCH",
+        "latest_commit": ID,
     }
 
 
@@ -375,16 +385,16 @@ def test_any_commit_gives_a_record_valid_by_its_schema(found: dict[str, Any]) ->
 )
 def test_the_quick_parser_finds_what_the_lenient_one_finds(found: dict[str, Any]) -> None:
     body = json.dumps({"values": [found], "isLastPage": True}).encode()
-    quick = payload.COMMIT_PAGE.decode(body).values[0]
-    flat = records.Commit(REPOSITORY, "PAY", "main", None)
-    expected = flat.record(payload.lenient(found), on_default_branch=True)
+    [quick] = PAGE_OF_COMMITS.decode(body).values
+    flat = records.CommitRecords(LEDGER, "PAY", "main", None)
+    expected = flat.record(lenient(Commit, found), on_default_branch=True)
     assert flat.record(quick, on_default_branch=True) == expected
 
 
 @UNHURRIED
 @given(some(["name", "description", "public", "type", "owner", "links"]))
 def test_any_project_gives_a_record_valid_by_its_schema(found: dict[str, Any]) -> None:
-    record = records.project({**found, **PROJECT})
+    record = records.project(project(**found))
     Draft7Validator(schemas.PROJECT).validate(record)
     assert list(record) == list(schemas.PROJECT["properties"])
 
@@ -392,7 +402,7 @@ def test_any_project_gives_a_record_valid_by_its_schema(found: dict[str, Any]) -
 @UNHURRIED
 @given(some(["name", "description", "state", "origin", "links", "archived", "project", "public"]))
 def test_any_repository_gives_a_record_valid_by_its_schema(found: dict[str, Any]) -> None:
-    record = records.repository({**found, "id": 12, "slug": "ledger"}, PROJECT)
+    record = records.repository(repository(**found), PROJECT)
     Draft7Validator(schemas.REPOSITORY).validate(record)
     assert list(record) == list(schemas.REPOSITORY["properties"])
 
@@ -400,11 +410,11 @@ def test_any_repository_gives_a_record_valid_by_its_schema(found: dict[str, Any]
 def test_equal_people_of_many_commits_are_not_mixed_up() -> None:
     draw = random.Random(7)  # noqa: S311 to repeat it
     people: list[dict[str, Any]] = [MATCHED, {"name": "Bob", "emailAddress": "b@x"}, {}]
-    flat = records.Commit(REPOSITORY, "PAY", "main", None)
+    flat = records.CommitRecords(LEDGER, "PAY", "main", None)
     for _ in range(50):
         author, committer = draw.choice(people), draw.choice(people)
-        commit = payload.lenient({"id": ID, "author": author, "committer": committer})
-        record = flat.record(commit, on_default_branch=True)
+        found = lenient(Commit, {"id": ID, "author": author, "committer": committer})
+        record = flat.record(found, on_default_branch=True)
         assert record is not None
         assert record["author_email"] == author.get("emailAddress")
         assert record["committer_email"] == committer.get("emailAddress")

@@ -1,8 +1,8 @@
-"""Writes Singer messages: fast, whole lines, and STATE in the right order.
+"""Writes Singer messages: fast, in whole lines, and STATE in the right order.
 
-Records wait in memory until enough of them are there, or a few seconds have gone. Then
-STATE goes out **before** them, saying which ranges they may come from (see
-``bookmarks``), and says that they are out with the next one.
+Records wait in memory until there are enough of them, or a few seconds have passed. Then a STATE
+goes out **before** them that names the ranges they come from (see ``state``). The next STATE
+says that they have been written.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from singer_sdk.singerlib.encoding.base import GenericSingerWriter
 if TYPE_CHECKING:
     from singer_sdk.singerlib.encoding.simple import Message
 
-    from tap_bitbucket_dc.bookmarks import Bookmarks
+    from tap_bitbucket_dc.state import State
 
 LEAST_BYTES = 256 * 1024  # of records between two STATE messages
-TIMES_STATE = 40  # bytes of records for each byte of STATE: its total stays linear
-MOST_SECONDS = 20.0  # until records go out, and so between two STATE messages
+TIMES_STATE = 40  # bytes of records for each byte of STATE, so that all STATE stays linear
+MOST_SECONDS = 20.0  # that records wait, and so between two STATE messages
 
 
 class MessageWriter(GenericSingerWriter[bytes, "Message"]):
     """Writes messages to standard output as lines of JSON."""
 
-    def __init__(self, bookmarks: Bookmarks) -> None:
-        """Take the bookmarks whose state goes out between the records."""
-        self._bookmarks = bookmarks
+    def __init__(self, state: State) -> None:
+        """Take the state that is written between the records."""
+        self._state = state
         self._lines = bytearray()
         self._state_size = 0
         self._broken = False
@@ -44,7 +44,7 @@ class MessageWriter(GenericSingerWriter[bytes, "Message"]):
         return self._encoder.encode(message.to_dict()) + b"\n"
 
     def write_message(self, message: Message) -> None:
-        """Write a message; a record waits, and what comes after it does not pass it."""
+        """Write a message; records wait, and no later message overtakes them."""
         if isinstance(message, StateMessage):
             self.flush()
             self._write_state()
@@ -54,19 +54,19 @@ class MessageWriter(GenericSingerWriter[bytes, "Message"]):
             self.flush()
 
     def record_prefix(self, stream: str, time_extracted: str) -> bytes:
-        """Return what ``write_record`` puts before the records of a stream."""
+        """Return the bytes that ``write_record`` puts before a record of the stream."""
         head = {"type": "RECORD", "stream": stream, "time_extracted": time_extracted}
         return self._encoder.encode(head)[:-1] + b',"record":'
 
     def write_record(self, prefix: bytes, record: dict[str, Any]) -> None:
-        """Write a record message without making an object of it."""
+        """Write a record message without making a message object."""
         lines = self._lines
         lines += prefix
         self._encoder.encode_into(record, lines, -1)
         lines += b"}\n"
 
     def flush_when_due(self) -> None:
-        """Write what waits, if it is much or has waited for long."""
+        """Flush if many records wait, or if they have waited for long."""
         if self._lines and (
             len(self._lines) >= max(LEAST_BYTES, TIMES_STATE * self._state_size)
             or time.monotonic() - self._flushed_at >= MOST_SECONDS
@@ -74,30 +74,30 @@ class MessageWriter(GenericSingerWriter[bytes, "Message"]):
             self.flush()
 
     def flush(self) -> None:
-        """Write what waits: first STATE if it has changed, then the records."""
-        if self._bookmarks.changed:
+        """Write the STATE if it has changed, then the records that wait."""
+        if self._state.changed:
             self._write_state()
         lines, self._lines = self._lines, bytearray()
         self._write_all(lines)
-        self._bookmarks.settle()
+        self._state.settle()
         self._flushed_at = time.monotonic()
 
     def finish(self) -> None:
-        """Write what waits, and the last STATE; nothing if not all before it is out."""
+        """Flush and write the final STATE, unless an earlier write failed."""
         if not self._broken:
             self.flush()
             self._write_state()
 
     def _write_state(self) -> None:
-        # Not as a StateMessage, which copies every partition.
-        message = {"type": "STATE", "value": self._bookmarks.state}
+        # Not as a StateMessage, because that copies every partition.
+        message = {"type": "STATE", "value": self._state.value}
         line = self._encoder.encode(message) + b"\n"
         self._state_size = len(line)
-        self._bookmarks.changed = False
+        self._state.changed = False
         self._write_all(line)
 
     def _write_all(self, data: bytes | bytearray) -> None:
-        """Write until all is out: a raw pipe takes a part at a time."""
+        """Write all of the data, even if a raw pipe takes only a part at a time."""
         if not data:
             return
         if sys.stdout is None:
@@ -107,7 +107,7 @@ class MessageWriter(GenericSingerWriter[bytes, "Message"]):
             sys.stdout.write(data.decode())
             return
         rest = memoryview(data)
-        # Until all is out: a STATE after lines that are lost would not be true.
+        # Reset once all is written: a STATE that follows lost lines would not be true.
         self._broken = True
         try:
             while rest:
@@ -120,6 +120,9 @@ class MessageWriter(GenericSingerWriter[bytes, "Message"]):
 
 
 def abandon_stdout() -> None:
-    """Write no more: else the interpreter tries once more when it ends, and complains."""
-    if sys.stdout is not None:  # it was closed before the start
+    """Discard what is still to be written.
+
+    Otherwise the interpreter tries to flush when it exits, and complains.
+    """
+    if sys.stdout is not None:  # None if it was closed before the start
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

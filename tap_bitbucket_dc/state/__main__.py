@@ -1,9 +1,11 @@
-"""Merges the states of shards into one, for when their number changes.
+"""Merges the states of shards into one, for when the number of shards changes.
+
+::
 
     python -m tap_bitbucket_dc.state merge 0.json 1.json 2.json > merged.json
 
-Each shard of the new number starts from the merged state, and goes on with its own part.
-Takes what the tap writes, and what ``meltano state get`` prints; gives the same.
+Each of the new shards starts from the merged state and goes on with its own part. Takes states
+as the tap writes them or as ``meltano state get`` prints them, and prints the same.
 """
 
 from __future__ import annotations
@@ -14,17 +16,17 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tap_bitbucket_dc.bookmarks import STREAM
+from tap_bitbucket_dc.state import STREAM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 Json = dict[str, Any]
-MELTANO = "singer_state"  # what Meltano wraps a state in
+MELTANO = "singer_state"  # the key under which Meltano keeps a state
 
 
 class StateError(Exception):
-    """A file holds no state, or two of them say different things of a repository."""
+    """A file holds no state, or two of them contradict each other about a repository."""
 
 
 def merge(states: Mapping[str, Json]) -> Json:

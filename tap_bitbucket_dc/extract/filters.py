@@ -1,7 +1,6 @@
-"""Which projects and repositories are read: the settings' keys, globs and switches.
+"""Which projects and repositories are read: the keys, globs and switches of the settings.
 
-Pure: knows neither HTTP nor Singer. Case does not matter, as it does not in
-Bitbucket's URLs.
+Knows the settings and the models. Case does not matter, as in Bitbucket's URLs.
 """
 
 from __future__ import annotations
@@ -10,12 +9,12 @@ import fnmatch
 import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tap_bitbucket_dc import errors
+from tap_bitbucket_dc.bitbucket import errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tap_bitbucket_dc.client import Json
+    from tap_bitbucket_dc.bitbucket import Repository
 
 
 class _Pattern(NamedTuple):
@@ -41,8 +40,7 @@ class Filters:
         """Read the settings.
 
         Raises:
-            ConfigError: A repository's pattern is no ``KEY/slug``, or there is no such
-                shard.
+            ConfigError: A pattern has the wrong form, or the shard does not exist.
         """
         self._projects = _patterns(config, "projects")
         self._not_projects = _patterns(config, "exclude_projects")
@@ -60,51 +58,43 @@ class Filters:
         self._matched: set[_Pattern] = set()
 
     def project(self, key: str) -> bool:
-        """Return whether any repository of a project may be read."""
+        """Return whether any repository of a project may be read.
+
+        Args:
+            key: Of the project: ``PAY``, or ``~ada`` for a personal one.
+        """
         wanted = self._any(self._projects, key) if self._projects else True
-        # Noted as matched also where another filter leaves the project out.
+        # Counts as a match even if another filter leaves the project out.
         excluded = self._any(self._not_projects, key)
         if self._repositories:
-            # Noted as matched only by a repository, not by its project.
+            # Only a repository counts as a match of these patterns, not its project.
             wanted &= any(p.matches(key) for p in self._repositories)
         if key.startswith("~"):
             wanted &= self._personal or self._named(key)
         return wanted and not excluded
 
-    def repository(self, project_key: str, repository: Json) -> bool:
-        """Return whether a repository of such a project is read."""
-        slug = str(repository.get("slug"))
-        wanted = True
-        if self._repositories:
-            wanted = self._any(self._repositories, project_key, slug)
-        excluded = self._any(self._not_repositories, project_key, slug)
-        if repository.get("origin") and not self._forks:
+    def repository(self, repository: Repository) -> bool:
+        """Return whether a repository of a project that passes is read."""
+        key, slug = repository.path_key, repository.slug
+        wanted = self._any(self._repositories, key, slug) if self._repositories else True
+        excluded = self._any(self._not_repositories, key, slug)
+        if repository.origin and not self._forks:
             return False
-        if repository.get("archived") and not self._archived:
+        if repository.archived and not self._archived:
             return False
         return wanted and not excluded
 
     def shard(self, id_: int) -> bool:
-        """Return whether the repository or project with an id is this shard's to write."""
+        """Return whether this shard writes the repository or project with an id."""
         return shard_of(id_, self._shards) == self._shard
 
-    def names_restrict(self) -> bool:
-        """Return whether more than the visible is left out."""
-        return bool(
-            self._projects
-            or self._not_projects
-            or self._repositories
-            or self._not_repositories
-            or not (self._personal and self._forks and self._archived)
-        )
-
     def all_personal(self) -> bool:
-        """Return whether personal projects that no pattern names may be read."""
+        """Return whether to read personal projects that no pattern names."""
         patterns = self._projects or self._repositories
         return self._personal and (not patterns or not all(p.is_exact for p in patterns))
 
     def named_projects(self) -> list[str]:
-        """Return the keys, as written, that patterns without a wildcard name."""
+        """Return the project keys, as written, of patterns without a wildcard."""
         patterns = self._projects or self._repositories
         return list(
             dict.fromkeys(
@@ -115,13 +105,13 @@ class Filters:
         )
 
     def unmatched(self, *, repositories: bool = True) -> list[str]:
-        """Return the patterns without a wildcard that nothing listed has matched.
+        """Return the patterns without a wildcard that matched nothing in the listing.
 
         Args:
-            repositories: Whether repositories were listed, not projects alone.
+            repositories: Whether repositories were listed, and not only projects.
         """
         matched = set(self._matched)  # `project` below adds to it
-        # What is not listed because of other filters is no mistake.
+        # A project that other filters keep from being listed is no mistake.
         personal = self.all_personal()
         patterns = self._projects + [
             p for p in self._not_projects if personal or not p.key.startswith("~")
@@ -137,15 +127,15 @@ class Filters:
         return bool(matched)
 
     def _named(self, key: str) -> bool:
-        """Return whether a pattern asks for this personal project by its ``~``."""
+        """Return whether a pattern that starts with ``~`` selects this personal project."""
         patterns = [*self._projects, *self._repositories]
         return any(p.key.startswith("~") and p.matches(key) for p in patterns)
 
 
 def shard_of(id_: int, shards: int) -> int:
-    """Return the shard, from 0, of an id: evenly spread, the same everywhere and for ever.
+    """Return the shard of an id, from 0: the CRC-32 of its decimal digits, modulo ``shards``.
 
-    It is the CRC-32 of the id's decimal digits, modulo the number of shards.
+    Ids spread evenly, and an id has the same shard on every machine and in every version.
     """
     return zlib.crc32(b"%d" % id_) % shards
 
@@ -155,10 +145,10 @@ def _patterns(config: Mapping[str, Any], setting: str) -> list[_Pattern]:
     for text in config.get(setting) or ():
         key, slash, slug = text.strip().casefold().partition("/")
         if setting.endswith("repositories") and not (key and slash and slug):
-            msg = f"`{setting}`: {text!r} is no KEY/slug such as PAY/ledger or PAY/*."
+            msg = f"`{setting}`: {text!r} is not of the form KEY/slug, such as PAY/ledger or PAY/*."
             raise errors.ConfigError(msg)
         if setting.endswith("projects") and (slash or not key):
-            msg = f"`{setting}`: {text!r} is no project key such as PAY or ~user."
+            msg = f"`{setting}`: {text!r} is not a project key, such as PAY or ~user."
             raise errors.ConfigError(msg)
         found.append(_Pattern(text.strip(), key, slug))
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -15,14 +16,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from singer_sdk.singerlib import RecordMessage, SchemaMessage, StateMessage
 
-from tap_bitbucket_dc.bookmarks import Bookmarks
-from tap_bitbucket_dc.messages import LEAST_BYTES, MOST_SECONDS, TIMES_STATE, MessageWriter
-from tap_bitbucket_dc.visit import Bookmark, Repository
+from tap_bitbucket_dc.bitbucket import Project, Repository
+from tap_bitbucket_dc.state import Bookmark, State
+from tap_bitbucket_dc.writer import LEAST_BYTES, MOST_SECONDS, TIMES_STATE, MessageWriter
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from typing_extensions import Buffer
 
-LEDGER = Repository(12, "PAY", "ledger")
+PAY = Project(id=1, key="PAY")
+LEDGER = Repository(id=12, slug="ledger", project=PAY)
 A, B = "a" * 40, "b" * 40
 
 
@@ -43,13 +47,33 @@ class Pipe(io.RawIOBase):
         return len(taken)
 
 
+class Disk(io.RawIOBase):
+    """Takes all, but for the one write that finds it full and leaves a torn line."""
+
+    def __init__(self, full_at: int) -> None:
+        super().__init__()
+        self.content = bytearray()
+        self._writes_left = full_at
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Buffer) -> int:
+        self._writes_left -= 1
+        if not self._writes_left:
+            self.content += bytes(data)[:9]
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self.content += bytes(data)
+        return len(memoryview(data))
+
+
 class Written:
     """A writer, and what came out of it so far."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self.bookmarks = Bookmarks()
-        self.bookmarks.load({})
-        self.writer = MessageWriter(self.bookmarks)
+        self.state = State()
+        self.state.load({})
+        self.writer = MessageWriter(self.state)
         self.prefix = self.writer.record_prefix("commits", "2026-01-01T00:00:00Z")
         self._capsys = capsys
         self._out = ""
@@ -57,11 +81,11 @@ class Written:
     def record(self, value: Any = 1) -> None:
         self.writer.write_record(self.prefix, {"id": value})
 
-    def page(self, before: Bookmark, after: Bookmark) -> None:
+    def page(self, resume_at: Bookmark, then: Bookmark) -> None:
         """Write a page of one record of a repository."""
-        self.bookmarks.begin(LEDGER, before, self.writer.flush)
-        self.record(f"{before.until}, {before.start}")
-        self.bookmarks.done(LEDGER, after, None)
+        self.state.begin(LEDGER, resume_at, self.writer.flush)
+        self.record(f"{resume_at.until}, {resume_at.start}")
+        self.state.done(LEDGER, then, None)
 
     @property
     def out(self) -> str:
@@ -114,12 +138,21 @@ def test_each_message_is_a_line(written: Written) -> None:
     assert [json.loads(line)["type"] for line in lines] == ["RECORD"] * 3 + ["STATE"]
 
 
+@pytest.fixture
+def stopped_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no time pass."""
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+
+
+@pytest.mark.usefixtures("stopped_clock")
 def test_records_wait(written: Written) -> None:
     written.record()
     written.writer.flush_when_due()
     assert written.messages == []
 
 
+@pytest.mark.usefixtures("stopped_clock")
 def test_many_records_do_not_wait(written: Written) -> None:
     for _ in range(LEAST_BYTES // 10):
         written.record("x" * 20)
@@ -138,13 +171,14 @@ def test_records_wait_no_longer_than_some_seconds(
     assert written.types == ["RECORD"]
 
 
+@pytest.mark.usefixtures("stopped_clock")
 def test_a_large_state_is_written_seldom(written: Written) -> None:
     for id_ in range(200):
-        written.bookmarks.done(Repository(id_, "PAY", "x"), Bookmark(A), None)
-    written.bookmarks.settle()
+        written.state.done(Repository(id=id_, slug="x", project=PAY), Bookmark(A), None)
+    written.state.settle()
     for n in range(40_000):
         if n % 100 == 0:
-            written.bookmarks.done(Repository(n % 200, "PAY", "x"), Bookmark(B), None)
+            written.state.done(Repository(id=n % 200, slug="x", project=PAY), Bookmark(B), None)
         written.record("x" * 100)
         written.writer.flush_when_due()
     lines = written.out.splitlines()
@@ -209,13 +243,27 @@ def test_a_pipe_that_takes_a_part_gets_the_rest(
     assert json.loads(lines[-1])["type"] == "STATE"
 
 
-PROGRAM = """
-from tap_bitbucket_dc.bookmarks import Bookmarks
-from tap_bitbucket_dc.messages import MessageWriter
+def test_no_state_follows_lines_that_are_lost(
+    written: Written, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    disk = Disk(full_at=2)  # first comes STATE, then the records
+    with (tmp_path / "out").open("wb") as file:
+        monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=disk, fileno=file.fileno))
+        written.page(Bookmark(None, A), Bookmark(A))
+        with pytest.raises(OSError, match="No space"):
+            written.writer.flush()
+        written.writer.finish()
+    assert b'"until"' in disk.content
+    assert b'"head"' not in disk.content
 
-bookmarks = Bookmarks()
-bookmarks.load({})
-writer = MessageWriter(bookmarks)
+
+PROGRAM = """
+from tap_bitbucket_dc.state import State
+from tap_bitbucket_dc.writer import MessageWriter
+
+state = State()
+state.load({})
+writer = MessageWriter(state)
 prefix = writer.record_prefix("commits", "")
 for n in range(20_000):
     writer.write_record(prefix, {"id": n, "text": "x" * 50})

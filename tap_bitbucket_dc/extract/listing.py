@@ -1,0 +1,140 @@
+"""The projects and repositories that are visible and pass the filters.
+
+Knows the listings of Bitbucket and what they leave out: personal projects, projects of which
+only a repository may be seen, and repositories that are gone.
+"""
+
+from __future__ import annotations
+
+import random
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from tap_bitbucket_dc.bitbucket import errors
+from tap_bitbucket_dc.bitbucket.errors import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from tap_bitbucket_dc.bitbucket import Client, Project, Repository
+    from tap_bitbucket_dc.extract.filters import Filters
+    from tap_bitbucket_dc.extract.outcome import Outcome
+
+MOST_PROBES = 100  # requests in a run about repositories of the state that are not listed
+
+
+class Listing:
+    """What one run lists, each project and repository once."""
+
+    def __init__(self, client: Client, filters: Filters, outcome: Outcome) -> None:
+        """Ask nothing yet."""
+        self._client = client
+        self._filters = filters
+        self._outcome = outcome
+        self._seen: set[int] = set()
+        self.known = 0
+        """Repositories of this shard listed so far; projects, if only they are read."""
+        self.others = 0
+        """Repositories listed so far that pass the filters and belong to other shards."""
+        self.complete = False
+        """Whether ``known`` grows no more."""
+
+    def projects(self) -> list[Project]:
+        """Return the projects that pass the filters.
+
+        Raises:
+            FatalError: The login is unknown, or may see nothing at all.
+        """
+        try:
+            projects = list(self._client.projects())
+        except errors.InaccessibleError as error:
+            raise self._client.refused_at_login(error) from None
+        if self._client.user is None:
+            self._client.confirm_login()
+        if self._filters.all_personal():
+            repositories = self._client.all_repositories()
+            owners = (repository.project for repository in repositories)
+            projects += [project for project in owners if project and project.is_personal]
+        wanted = self._passing(projects)
+        return wanted + self._passing(self._named(self._missing(wanted)))
+
+    def repositories(self, project: Project) -> list[Repository]:
+        """Return all repositories of a project, in the order of Bitbucket's listing."""
+        return list(self._client.repositories(project))
+
+    def take(self, project: Project, listed: Iterator[list[Repository]]) -> list[Repository]:
+        """Return those of a project's repositories that this run reads.
+
+        Args:
+            project: A project that passes the filters.
+            listed: Yields what ``repositories`` returned for it, or raises its error.
+        """
+        try:
+            return [each for repositories in listed for each in repositories if self._is_new(each)]
+        except errors.InaccessibleError as error:
+            self._outcome.refused(printable(project.path_key), error)
+        except errors.SkippableError as error:
+            self._outcome.failed(printable(project.path_key), error)
+        return []
+
+    def gone(self, names: dict[int, str | None]) -> list[int]:
+        """Return the ids of repositories that do not exist any more.
+
+        Only the server's answer for each counts, because filters and lost permissions hide
+        repositories, too.
+
+        Args:
+            names: ``KEY/slug`` by id as the state has them, None where it has none.
+        """
+        unseen = [(id_, name) for id_, name in names.items() if name and id_ not in self._seen]
+        expected = [u for u in unseen if self._filters.project(u[1].partition("/")[0])]
+        # A random sample: always the same ones would shield those behind them.
+        sample = random.sample(expected, min(len(expected), MOST_PROBES))
+        return [id_ for id_, name in sample if self._is_gone(id_, name)]
+
+    def _is_gone(self, repository_id: int, name: str) -> bool:
+        key, _, slug = name.partition("/")
+        try:
+            found = self._client.repository(key, slug)
+        except errors.InaccessibleError as error:
+            return error.status == HTTPStatus.NOT_FOUND
+        except errors.SkippableError:
+            return False
+        return found.id != repository_id
+
+    def _is_new(self, repository: Repository) -> bool:
+        """Return whether this run reads a repository that is listed.
+
+        Rows that appear or vanish while a listing is paged shift it: one may be listed twice.
+        """
+        if repository.id in self._seen:
+            return False
+        self._seen.add(repository.id)
+        if not self._filters.repository(repository):
+            return False
+        if not self._filters.shard(repository.id):
+            self.others += 1
+            return False
+        self.known += 1
+        return True
+
+    def _named(self, missing: list[str]) -> Iterator[Project]:
+        """Yield the projects that a filter names and the listing leaves out.
+
+        These are personal projects, and projects of which only a repository may be seen.
+        """
+        for key in missing:
+            try:
+                yield self._client.project(key)
+            except errors.InaccessibleError as error:
+                if error.status != HTTPStatus.NOT_FOUND:
+                    self._outcome.refused(printable(key), error)
+
+    def _missing(self, projects: list[Project]) -> list[str]:
+        found = {project.key.casefold() for project in projects}
+        keys = self._filters.named_projects()
+        return [key for key in keys if key.casefold() not in found]
+
+    def _passing(self, projects: Iterable[Project]) -> list[Project]:
+        unique = {project.id: project for project in projects}
+        return [project for project in unique.values() if self._filters.project(project.key)]

@@ -1,0 +1,256 @@
+"""The state: its format and the bookmarks in it.
+
+::
+
+    {"bookmarks": {"commits": {"partitions": [
+      {"context": {"repository_id": 12}, "replication_key": "committer_timestamp",
+       "replication_key_value": "2026-11-20T08:00:00Z", "head": "76c728b9…",
+       "reading": {"until": "9f2c…", "start": 4000}, "repository": "PAY/ledger"}]}}}
+
+``replication_key_value``, the newest committer date seen, is for people. Decisions use ``head``:
+all commits up to it have been written. ``reading`` is there while those up to ``until`` are
+being read, and is in the state **before** the first of them is written: only so can the next
+run tell which of them a rewrite has removed since.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import msgspec
+
+from tap_bitbucket_dc.bitbucket.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from tap_bitbucket_dc.bitbucket import Repository
+
+logger = logging.getLogger("tap-bitbucket-dc")
+
+STREAM = "commits"
+REPLICATION_KEY = "committer_timestamp"
+LONGEST_NAME = 102  # bytes of `repository` as JSON, so that a partition stays small
+EMPTIED = ""  # the `until` of a bookmark whose default branch is gone
+
+Json = dict[str, Any]
+
+
+class Bookmark(NamedTuple):
+    """How far a repository was read. All commits up to ``head`` have been written.
+
+    Those from ``head`` to ``until`` are being read, and the pages before ``start`` have been
+    written.
+    """
+
+    head: str | None = None
+    until: str | None = None
+    start: int = 0
+
+
+class _Context(msgspec.Struct):
+    repository_id: int
+
+
+class _Reading(msgspec.Struct):
+    until: Annotated[str, msgspec.Meta(pattern=r"\A([0-9a-f]{40})?\Z")]
+    start: Annotated[int, msgspec.Meta(ge=0)]
+
+
+class _Key(msgspec.Struct):
+    """What a partition cannot do without."""
+
+    context: _Context
+
+
+class _Place(msgspec.Struct):
+    """What decides where reading goes on; other keys of a partition are kept as they are."""
+
+    head: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{40}\Z")] | None = None
+    reading: _Reading | None = None
+
+    def bookmark(self) -> Bookmark:
+        if self.reading is None:
+            return Bookmark(self.head)
+        return Bookmark(self.head, self.reading.until, self.reading.start)
+
+
+class _Shape(msgspec.Struct):
+    """The parts of a state that lead to its partitions."""
+
+    class Bookmarks(msgspec.Struct):
+        class Stream(msgspec.Struct):
+            partitions: list[Any] = []
+
+        commits: Stream = msgspec.field(default_factory=Stream)
+
+    bookmarks: Bookmarks = msgspec.field(default_factory=Bookmarks)
+
+
+def validate(state: object) -> None:
+    """Raise ConfigError unless the parts of a state that lead to its partitions fit."""
+    try:
+        msgspec.convert(state, _Shape)
+    except msgspec.ValidationError:
+        msg = f"The state is no Singer state with bookmarks, {STREAM}, partitions."
+        raise ConfigError(msg) from None
+
+
+class State:
+    """A Singer state whose partitions are found by repository id.
+
+    What was read enters it in two steps: ``begin`` before it is written, ``done`` after;
+    ``settle`` once what was written has left the process.
+    """
+
+    def __init__(self) -> None:
+        """Begin without any partition."""
+        self.value: Json = {}
+        """The Singer state, as it may be written now."""
+        self.changed = False
+        """Whether it differs from what was last written."""
+        self._partitions: dict[int, Json] = {}
+        self._bookmarks: dict[int, Bookmark] = {}
+        self._done: dict[int, tuple[Bookmark, str | None]] = {}
+
+    def load(self, value: Json, ours: Callable[[int], bool] = lambda _: True) -> None:
+        """Take a state over, and go on writing into it.
+
+        Args:
+            value: A Singer state.
+            ours: Whether this shard reads a repository. Partitions of others are left out:
+                a copy that only grows old must not be taken for their shard's own.
+        """
+        stream = value.setdefault("bookmarks", {}).setdefault(STREAM, {})
+        self._partitions, self._bookmarks = {}, {}
+        others = 0
+        for partition in stream.get("partitions", []):
+            repository_id = _repository_id(partition)
+            if repository_id is None:
+                logger.warning("A partition of the state names no repository: ignored")
+            elif not ours(repository_id):
+                others += 1
+            else:
+                self._load(repository_id, partition)
+        if others:
+            logger.warning("%s partitions of the state belong to other shards: ignored", others)
+        stream.clear()  # a replication key of the whole stream is another tap's
+        stream["partitions"] = list(self._partitions.values())
+        self.value = value
+
+    def _load(self, repository_id: int, partition: Json) -> None:
+        if known := self._partitions.get(repository_id):
+            logger.warning("Repository %s is in the state twice", repository_id)
+            self._forget(repository_id, known)
+            return
+        for name in ("replication_key_value", "repository"):
+            if not isinstance(partition.get(name), str):
+                partition[name] = None
+        self._partitions[repository_id] = partition
+        try:
+            self._bookmarks[repository_id] = msgspec.convert(partition, _Place).bookmark()
+        except msgspec.ValidationError:
+            self._forget(repository_id, partition)
+        if self.bookmark(repository_id) == Bookmark():
+            logger.warning(
+                "The state of repository %s has no usable head: it is read in full",
+                repository_id,
+            )
+
+    def _forget(self, repository_id: int, partition: Json) -> None:
+        self._bookmarks.pop(repository_id, None)
+        _write(partition, Bookmark())
+
+    def bookmark(self, repository_id: int) -> Bookmark:
+        """Return how far a repository was read. For any thread."""
+        return self._bookmarks.get(repository_id, Bookmark())
+
+    def begin(self, repository: Repository, resume_at: Bookmark, flush: Callable[[], None]) -> None:
+        """Have the state name the range of the commits that are about to be written.
+
+        Args:
+            repository: Whose commits.
+            resume_at: What the state must say; its start may lag behind.
+            flush: Called if what was ``done`` before must be written first.
+        """
+        if self.bookmark(repository.id)[:2] == resume_at[:2]:
+            return
+        if repository.id in self._done:
+            flush()
+        self._set(self._partition(repository), repository.id, resume_at)
+
+    def done(self, repository: Repository, then: Bookmark, newest: str | None) -> None:
+        """Note what the state may say once all that was written has left the process.
+
+        Args:
+            repository: Whose commits.
+            then: What the state may say.
+            newest: The newest committer date among them, None if there is none.
+        """
+        _, before = self._done.get(repository.id, (None, None))
+        self._done[repository.id] = then, max(newest or "", before or "") or None
+        self._partition(repository)
+
+    def settle(self) -> None:
+        """Let the state say all that is done: everything written has left the process."""
+        for repository_id, (then, newest) in self._done.items():
+            partition = self._partitions[repository_id]
+            self._set(partition, repository_id, then)
+            if newest and newest > (partition.get("replication_key_value") or ""):
+                partition["replication_key_value"] = newest
+        emptied = [id_ for id_, (then, _) in self._done.items() if then == Bookmark()]
+        self._done.clear()
+        if emptied:
+            self.drop(emptied)
+
+    def names(self) -> dict[int, str | None]:
+        """Return the ``KEY/slug`` last known, None if it was too long, by repository id."""
+        return {id_: p.get("repository") for id_, p in self._partitions.items()}
+
+    def drop(self, repository_ids: Iterable[int]) -> None:
+        """Forget repositories that are deleted, or have no commits any more."""
+        for repository_id in repository_ids:
+            del self._partitions[repository_id]
+            self._bookmarks.pop(repository_id, None)
+            self.changed = True
+        self.value["bookmarks"][STREAM]["partitions"] = [*self._partitions.values()]
+
+    def _set(self, partition: Json, repository_id: int, bookmark: Bookmark) -> None:
+        _write(partition, bookmark)
+        self._bookmarks[repository_id] = bookmark
+        self.changed = True
+
+    def _partition(self, repository: Repository) -> Json:
+        partition = self._partitions.get(repository.id)
+        if partition is None:
+            partition = {
+                "context": {"repository_id": repository.id},
+                "replication_key": REPLICATION_KEY,
+                "replication_key_value": None,
+            }
+            self._partitions[repository.id] = partition
+            self.value["bookmarks"][STREAM]["partitions"].append(partition)
+        name = str(repository)
+        partition["repository"] = name if len(json.dumps(name)) <= LONGEST_NAME else None
+        return partition
+
+
+def _repository_id(partition: object) -> int | None:
+    try:
+        return msgspec.convert(partition, _Key).context.repository_id
+    except msgspec.ValidationError:
+        return None
+
+
+def _write(partition: Json, bookmark: Bookmark) -> None:
+    head, until, start = bookmark
+    for name, value in (
+        ("head", head),
+        ("reading", None if until is None else {"until": until, "start": start}),
+    ):
+        if value is None:
+            partition.pop(name, None)
+        else:
+            partition[name] = value

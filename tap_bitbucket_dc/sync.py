@@ -1,0 +1,177 @@
+"""One run of the tap: what it needs, how it ends, and what people are told about it.
+
+Builds the client and the crawl from the settings. Whatever ends a run, what was read has been
+written by then, and the state says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from tap_bitbucket_dc.bitbucket import Client, Options
+from tap_bitbucket_dc.extract.crawl import Crawl
+from tap_bitbucket_dc.extract.filters import Filters
+from tap_bitbucket_dc.settings import require_one_login, start_date
+from tap_bitbucket_dc.state import Bookmark
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import Self
+
+    from tap_bitbucket_dc.bitbucket import Throttle
+    from tap_bitbucket_dc.extract.crawl import Wanted
+    from tap_bitbucket_dc.state import State
+    from tap_bitbucket_dc.writer import MessageWriter
+
+logger = logging.getLogger("tap-bitbucket-dc")
+
+INTERVAL = 10.0  # seconds between two lines of progress: short runs log only the summary
+
+
+class Stop:
+    """Whether a signal has asked the run to stop."""
+
+    signal: int | None = None
+
+
+class Sync:
+    """One run, from the first request to the final STATE.
+
+    ::
+
+        with Sync(config, state, writer, wanted=Wanted(), stop=Stop()).run() as sync:
+            for project, turns in sync.crawl.projects():
+                ...
+    """
+
+    def __init__(  # noqa: PLR0913 what a run depends on
+        self,
+        config: Mapping[str, Any],
+        state: State,
+        writer: MessageWriter,
+        *,
+        wanted: Wanted,
+        stop: Stop,
+        throttle: Throttle | None = None,
+    ) -> None:
+        """Check the settings; ask nothing yet.
+
+        Args:
+            config: The settings with their defaults.
+            state: How far each repository was read.
+            writer: Writes the messages.
+            wanted: What is asked for.
+            stop: Set when a signal arrives.
+            throttle: A test's own, which does not sleep.
+
+        Raises:
+            ConfigError: A setting is wrong.
+        """
+        require_one_login(config)
+        self.state = state
+        self.writer = writer
+        self.filters = Filters(config)
+        self.start_date = start_date(config)
+        """Milliseconds since 1970, None if it is not set."""
+        client = Client(Options.of(config), throttle=throttle)
+        self.crawl = Crawl(
+            client,
+            self.filters,
+            (lambda _: Bookmark()) if wanted.full_table else state.bookmark,
+            wanted=wanted,
+            concurrency=config["concurrency"],
+            on_wait=self.checkpoint,
+        )
+        self.progress = Progress(client, self.crawl)
+        self._stop = stop
+
+    @contextlib.contextmanager
+    def run(self) -> Iterator[Self]:
+        """Hold the run; once everything is written, raise what went wrong on the way.
+
+        Raises:
+            BitbucketError: See ``Crawl.finish``.
+        """
+        with self.crawl:
+            try:
+                yield self
+                self.crawl.finish()
+                self.state.drop(self.crawl.gone(self.state.names()))
+            finally:
+                self._end()
+
+    def checkpoint(self) -> None:
+        """Write what is due, and stop here if a signal has asked for it."""
+        self.writer.flush_when_due()
+        self.progress.log_when_due()
+        if self._stop.signal:
+            self._end()  # an exception would wait for the requests under way
+
+    def _end(self) -> None:
+        """Write what was read and the final STATE; stop here if a signal has asked for it."""
+        self.writer.finish()
+        self.progress.log_summary()
+        if self._stop.signal:
+            _exit_at_once(128 + self._stop.signal)
+
+
+class Progress:
+    """How far a run is: a line in the log now and then, and one at its end."""
+
+    def __init__(
+        self, client: Client, crawl: Crawl, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Start the clock."""
+        self._client = client
+        self._crawl = crawl
+        self._clock = clock
+        self._started = self._logged = clock()
+        self.commits = 0
+        """Commits written so far."""
+
+    def log_when_due(self) -> None:
+        """Log a line, unless the last one was logged only a few seconds ago."""
+        now = self._clock()
+        if now - self._logged >= INTERVAL:
+            self._logged = now
+            logger.info("%s%s", self._so_far(now), self._remaining(now))
+
+    def log_summary(self) -> None:
+        """Log the last line."""
+        now = self._clock()
+        logger.info("%s in %s", self._so_far(now), _in_words(now - self._started))
+
+    def _so_far(self, now: float) -> str:
+        known, requests = self._crawl.listing.known, self._client.requests
+        rate = requests / max(now - self._started, 0.001)
+        return (
+            f"{self._crawl.done:,} of {known:,} repositories, {self.commits:,} commits, "
+            f"{requests:,} requests ({rate:,.0f} per second)"
+        )
+
+    def _remaining(self, now: float) -> str:
+        """Return an estimate that assumes that the repositories are much alike."""
+        done, listing = self._crawl.done, self._crawl.listing
+        if not done:
+            return ""
+        seconds = (listing.known - done) / done * (now - self._started)
+        more = "" if listing.complete else " or more, because not all are listed yet"
+        return f", about {_in_words(seconds)} left{more}"
+
+
+def _in_words(seconds: float) -> str:
+    if seconds < 60:  # noqa: PLR2004 pendulum takes longer to import than most idle runs wait
+        return f"{seconds:.1f} s"
+    import pendulum  # noqa: PLC0415
+
+    return pendulum.duration(seconds=round(seconds)).in_words(locale="en")
+
+
+def _exit_at_once(code: int) -> None:
+    # Not sys.exit, which waits for the requests under way, up to a minute.
+    logging.shutdown()
+    os._exit(code)
