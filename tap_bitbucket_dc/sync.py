@@ -96,6 +96,7 @@ class Sync:
         Raises:
             BitbucketError: See ``Crawl.finish``.
         """
+        self.writer.start()
         with self.crawl:
             try:
                 yield self

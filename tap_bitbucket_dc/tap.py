@@ -21,6 +21,7 @@ from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from singer_sdk.plugin_base import SingerCommand
 from singer_sdk.singerlib import Catalog
 
+from tap_bitbucket_dc.batch import BatchConfig, BatchWriter
 from tap_bitbucket_dc.bitbucket import errors
 from tap_bitbucket_dc.extract.crawl import Wanted
 from tap_bitbucket_dc.extract.filters import Filters
@@ -45,12 +46,12 @@ class TapBitbucketDC(Tap):
 
     name = "tap-bitbucket-dc"
     config_jsonschema = SETTINGS
-    # All but BATCH: the SDK would write files for each repository.
     capabilities: ClassVar[list[CapabilitiesEnum]] = [
         TapCapabilities.CATALOG,
         TapCapabilities.STATE,
         TapCapabilities.DISCOVER,
         PluginCapabilities.ABOUT,
+        PluginCapabilities.BATCH,
         PluginCapabilities.STREAM_MAPS,
         PluginCapabilities.FLATTENING,
         PluginCapabilities.STRUCTURED_LOGGING,
@@ -62,7 +63,12 @@ class TapBitbucketDC(Tap):
         validate(options.get("state") or {})
         self._bookmarks = State()
         self._stop = Stop()
-        super().__init__(**options, message_writer=MessageWriter(self._bookmarks))
+        super().__init__(**options)
+
+    def message_writer_class(self) -> MessageWriter:  # type: ignore[override]
+        """Return the writer of RECORD messages, or of BATCH messages if they are asked for."""
+        batches = BatchConfig.of(self.config)
+        return BatchWriter(self._bookmarks, batches) if batches else MessageWriter(self._bookmarks)
 
     def discover_streams(self) -> list[Stream]:
         """Return the four streams; needs no server."""
@@ -75,8 +81,10 @@ class TapBitbucketDC(Tap):
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take over the bookmarks of a former run."""
-        super().load_state(state)
-        self._bookmarks.load(cast("dict[str, Any]", self.state), Filters(self.config).shard)
+        super().load_state(state)  # takes over the bookmarks only
+        value = cast("dict[str, Any]", self.state)
+        value.update({name: each for name, each in state.items() if name not in value})
+        self._bookmarks.load(value, Filters(self.config).shard)
 
     def open_run(self) -> AbstractContextManager[Sync]:
         """Return a run of the selected streams, to be held with ``with``."""
