@@ -58,7 +58,7 @@ def limit() -> list[Tool]:
 
 def dlt() -> list[Tool]:
     """Return dlt's ``rest_api``: rows alone, and into files; nothing if it cannot be had."""
-    python = _environment("dlt")
+    python = environment("dlt[postgres]")
     if python is None:
         return []
     version = f"dlt {_version(str(python), 'dlt')}"
@@ -70,7 +70,7 @@ def dlt() -> list[Tool]:
 
 def airbyte() -> list[Tool]:
     """Return airbyte-cdk's declarative source; nothing if it cannot be had."""
-    python = _environment("airbyte-cdk")
+    python = environment("airbyte-cdk")
     if python is None:
         return []
     version = f"airbyte-cdk {_version(str(python), 'airbyte-cdk')}"
@@ -121,13 +121,14 @@ def _write(path: Path, value: object) -> str:
     return str(path)
 
 
-def _environment(package: str) -> Path | None:
+def environment(package: str) -> Path | None:
     """Return the Python of an environment with the package, None if there is no way.
 
     Run in the project's directory, uv reads its ``exclude-newer`` there.
     """
     uv = os.environ.get("UV") or shutil.which("uv")
-    python = ENVIRONMENTS / f"{package}-{sysconfig.get_python_version()}" / "bin" / "python"
+    name = package.partition("[")[0]
+    python = ENVIRONMENTS / f"{name}-{sysconfig.get_python_version()}" / "bin" / "python"
     commands = [
         [uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, python.parents[1]],
         [uv, "pip", "install", "--quiet", "--python", python, package],

@@ -87,6 +87,7 @@ def test_every_setting_of_meltano_yml_has_a_kind_that_fits(setting: str) -> None
         "integer": {"integer"},
         "number": {"decimal"},
         "array": {"array"},
+        "object": {"object"},
     }
     described = SETTINGS["properties"][setting]
     types = described["type"]

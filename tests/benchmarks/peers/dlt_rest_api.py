@@ -1,7 +1,7 @@
 """The same reading with dlt's ``rest_api`` source, as its documentation shows it.
 
-``python dlt_rest_api.py URL extract|files|append|merge DIRECTORY [DSN]``; runs in an environment
-with ``dlt[postgres]``.
+``python dlt_rest_api.py URL extract|files|append|merge DIRECTORY [DSN SCHEMA]``; runs in
+an environment with ``dlt[postgres]``.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def into_files(base_url: str, directory: Path) -> int:
     return int(pipeline.last_trace.last_normalize_info.row_counts["commits"])
 
 
-def into_postgres(base_url: str, how: str, directory: Path, dsn: str) -> int:
+def into_postgres(base_url: str, how: str, directory: Path, dsn: str, schema: str) -> int:
     """Load all rows into PostgreSQL; return how many commits there were.
 
     Args:
@@ -94,21 +94,22 @@ def into_postgres(base_url: str, how: str, directory: Path, dsn: str) -> int:
         how: ``append``, or ``merge`` by key.
         directory: Where dlt keeps its state.
         dsn: Of the database.
+        schema: Of the tables.
     """
     database = dlt.destinations.postgres(dsn)
     pipeline = dlt.pipeline(
-        "bitbucket", pipelines_dir=directory, destination=database, dataset_name="dlt"
+        "bitbucket", pipelines_dir=directory, destination=database, dataset_name=schema
     )
     pipeline.run(source(base_url, how))
     return int(pipeline.last_trace.last_normalize_info.row_counts["commits"])
 
 
 if __name__ == "__main__":
-    url, how, where, *dsn = sys.argv[1:]
+    url, how, where, *database = sys.argv[1:]
     if how == "extract":
         commits = extract(url)
     elif how == "files":
         commits = into_files(url, Path(where))
     else:
-        commits = into_postgres(url, how, Path(where), *dsn)
+        commits = into_postgres(url, how, Path(where), *database)
     print(commits)  # noqa: T201 its result
