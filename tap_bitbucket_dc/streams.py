@@ -106,17 +106,19 @@ class BitbucketStream(Stream):
         """Write the record of each row, then sync its children."""
         write = self._record_writer() if self.selected else None
         has_children = bool(self.child_streams)
-        for index, row in enumerate(self.get_records(context)):
-            self._check_max_record_limit(index)
-            record: Record = self.post_process(row, context)  # type: ignore[assignment] # not None
-            # Asked first: writing takes deselected properties out of the record.
-            passes = has_children and self._passes_filter(record)
-            if write is not None:
-                write(record)
-            if passes:
-                for child_context in self.generate_child_contexts(row, context):
-                    self._sync_children(child_context)
-            yield record
+        with self.run.metrics[self.name] as meter:
+            for index, row in enumerate(self.get_records(context)):
+                self._check_max_record_limit(index)
+                record: Record = self.post_process(row, context)  # type: ignore[assignment] # not None
+                # Asked first: writing takes deselected properties out of the record.
+                passes = has_children and self._passes_filter(record)
+                if write is not None:
+                    write(record)
+                meter.records += 1
+                if passes:
+                    for child_context in self.generate_child_contexts(row, context):
+                        self._sync_children(child_context)
+                yield record
 
     def _passes_filter(self, record: Record) -> bool:
         return bool(self.stream_maps[0].get_filter_result(record))

@@ -12,6 +12,8 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
+from singer_sdk.metrics import Status
+
 from tap_bitbucket_dc.bitbucket import Client, Options
 from tap_bitbucket_dc.extract.crawl import Crawl
 from tap_bitbucket_dc.extract.filters import Filters
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from tap_bitbucket_dc.bitbucket import Throttle
     from tap_bitbucket_dc.extract.crawl import Wanted
+    from tap_bitbucket_dc.metrics import Metrics
     from tap_bitbucket_dc.state import State
     from tap_bitbucket_dc.writer import MessageWriter
 
@@ -43,7 +46,7 @@ class Sync:
 
     ::
 
-        with Sync(config, state, writer, wanted=Wanted(), stop=Stop()).run() as sync:
+        with Sync(config, state, writer, wanted=…, stop=Stop(), metrics=…).run() as sync:
             for project, turns in sync.crawl.projects():
                 ...
     """
@@ -56,6 +59,7 @@ class Sync:
         *,
         wanted: Wanted,
         stop: Stop,
+        metrics: Metrics,
         throttle: Throttle | None = None,
     ) -> None:
         """Check the settings; ask nothing yet.
@@ -66,6 +70,7 @@ class Sync:
             writer: Writes the messages.
             wanted: What is asked for.
             stop: Set when a signal arrives.
+            metrics: Counts what is read.
             throttle: A test's own, which does not sleep.
 
         Raises:
@@ -86,6 +91,8 @@ class Sync:
             concurrency=config["concurrency"],
             on_wait=self.checkpoint,
         )
+        self.metrics = metrics
+        self._usage = client.usage
         self.progress = Progress(client, self.crawl)
         self._stop = stop
 
@@ -102,6 +109,7 @@ class Sync:
                 yield self
                 self.crawl.finish()
                 self.state.drop(self.crawl.gone(self.state.names()))
+                self.metrics.status = Status.SUCCEEDED
             finally:
                 self._end()
 
@@ -115,6 +123,7 @@ class Sync:
     def _end(self) -> None:
         """Write what was read and the final STATE; stop here if a signal has asked for it."""
         self.writer.finish()
+        self.metrics.log(self._usage.by_endpoint())
         self.progress.log_summary()
         if self._stop.signal:
             _exit_at_once(128 + self._stop.signal)

@@ -25,6 +25,7 @@ from tap_bitbucket_dc.batch import BatchConfig, BatchWriter
 from tap_bitbucket_dc.bitbucket import errors
 from tap_bitbucket_dc.extract.crawl import Wanted
 from tap_bitbucket_dc.extract.filters import Filters
+from tap_bitbucket_dc.metrics import Metrics
 from tap_bitbucket_dc.settings import SETTINGS, without_secret
 from tap_bitbucket_dc.state import State, validate
 from tap_bitbucket_dc.streams import Commits, DefaultBranches, Projects, Repositories
@@ -106,6 +107,7 @@ class TapBitbucketDC(Tap):
             self.message_writer,
             wanted=wanted,
             stop=self._stop,
+            metrics=Metrics(name for name, stream in streams.items() if stream.selected),
             **seams,
         )
 
