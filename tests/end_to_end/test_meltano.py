@@ -27,6 +27,11 @@ POSTGRES = ("tap-bitbucket-dc", "target-postgres")
 RECEIVED = """\
 select project_key || '/' || repository_slug, id, on_default_branch
   from bitbucket.commits where _sdc_received_at >= %s"""
+BATCH = {
+    "encoding": {"format": "jsonl", "compression": "gzip"},
+    "storage": {"root": "files"},
+    "batch_size": 100,
+}
 RESOURCE = re.compile(r"/projects/([^/]+)/repos/([^/]+)/(.+)")
 
 
@@ -89,6 +94,35 @@ def test_each_run_loads_what_git_has_and_asks_only_for_what_is_new(
     assert sorted(name for name, _ in _asked(bitbucket)) == sorted(world.repositories)
 
 
+@pytest.fixture
+def with_files(project: MeltanoProject) -> MeltanoProject:
+    """The project with BATCH messages in the place of records."""
+    project.environment["TAP_BITBUCKET_DC_BATCH_CONFIG"] = json.dumps(BATCH)
+    return project
+
+
+def test_each_run_loads_what_git_has_from_files_and_removes_those_of_the_last(
+    world: World, database: Warehouse, with_files: MeltanoProject
+) -> None:
+    log = with_files.run(*POSTGRES)
+    assert loaded(database) == world.commits()
+    assert "record_count" in log, "Meltano reads the metrics"
+    files = set((with_files.directory / "files").iterdir())
+    assert {path.name.split("--")[1].partition("-")[0] for path in files} == {
+        "projects",
+        "repositories",
+        "default_branches",
+        "commits",
+    }
+    before = world.commits()
+    world.push_late_merge("PAY/ledger")
+    world.rewrite("PAY/api")
+    world.push_first_commit("OPS/new")
+    with_files.run(*POSTGRES)
+    assert loaded(database) == world.commits(before)
+    assert files.isdisjoint((with_files.directory / "files").iterdir())
+
+
 def test_rows_are_what_bitbucket_shows(database: Warehouse, project: MeltanoProject) -> None:
     project.run(*POSTGRES)
     assert database.query(
@@ -129,12 +163,24 @@ def test_jsonl_files_hold_every_commit(
     }
 
 
-def test_five_kills_and_pushes_between_them_lose_no_commit(
-    world: World, bitbucket: Bitbucket, database: Warehouse, project: MeltanoProject
+@pytest.mark.parametrize(
+    ("batch_config", "commits", "latency"),
+    [({}, 900, 0.02), (BATCH, 1500, 0.1)],  # files are loaded faster than one can kill
+    ids=["records", "files"],
+)
+def test_five_kills_and_pushes_between_them_lose_no_commit(  # noqa: PLR0913 fixtures
+    world: World,
+    bitbucket: Bitbucket,
+    database: Warehouse,
+    project: MeltanoProject,
+    batch_config: dict[str, object],
+    commits: int,
+    latency: float,
 ) -> None:
-    world.repositories["LAB/notes"].commits(900)
+    project.environment["TAP_BITBUCKET_DC_BATCH_CONFIG"] = json.dumps(batch_config)
+    world.repositories["LAB/notes"].commits(commits)
     bitbucket.page_caps["commits"] = 50
-    bitbucket.latency = 0.02
+    bitbucket.latency = latency
     draw = random.Random(20)  # noqa: S311 - where to kill is no secret
     for _ in range(5):
         _kill_when_grown(draw.randint(1, 150), database, project)
