@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -17,10 +18,12 @@ from tests.end_to_end.warehouse import Warehouse, warehouse
 from tests.end_to_end.world import World, loaded, made
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime
     from pathlib import Path
 
+    from tap_bitbucket_dc.emulator import Request
+    from tests import singer
     from tests.end_to_end.world import Commits
 
 POSTGRES = ("tap-bitbucket-dc", "target-postgres")
@@ -163,40 +166,67 @@ def test_jsonl_files_hold_every_commit(
     }
 
 
-@pytest.mark.parametrize(
-    ("batch_config", "commits", "latency"),
-    [({}, 900, 0.02), (BATCH, 1500, 0.1)],  # files are loaded faster than one can kill
-    ids=["records", "files"],
-)
-def test_five_kills_and_pushes_between_them_lose_no_commit(  # noqa: PLR0913 fixtures
+class Hold:
+    """Lets so many pages of commits through, and no more until it is released."""
+
+    def __init__(self, pages: int) -> None:
+        self._left = pages
+        self._counting = threading.Lock()
+        self._released = threading.Event()
+        self.reached = threading.Event()
+
+    def __call__(self, request: Request) -> None:
+        if request.path.endswith("/commits"):
+            with self._counting:
+                self._left -= 1
+                held = self._left < 0
+            if held:
+                self.reached.set()
+                self._released.wait()
+
+    def release(self) -> None:
+        self._released.set()
+
+
+@pytest.mark.parametrize("batch_config", [{}, BATCH], ids=["records", "files"])
+def test_five_kills_and_pushes_between_them_lose_no_commit(
     world: World,
     bitbucket: Bitbucket,
     database: Warehouse,
     project: MeltanoProject,
-    batch_config: dict[str, object],
-    commits: int,
-    latency: float,
+    batch_config: singer.Json,
 ) -> None:
     project.environment["TAP_BITBUCKET_DC_BATCH_CONFIG"] = json.dumps(batch_config)
-    world.repositories["LAB/notes"].commits(commits)
+    world.repositories["LAB/notes"].commits(1500)
     bitbucket.page_caps["commits"] = 50
-    bitbucket.latency = latency
     draw = random.Random(20)  # noqa: S311 - where to kill is no secret
-    for _ in range(5):
-        _kill_when_grown(draw.randint(1, 150), database, project)
+    _kill_at_page(25, bitbucket, project, when=lambda: _rows(database) > 0)
+    assert 0 < _rows(database) < 1500
+    for _ in range(4):
         world.push_late_merge(draw.choice(world.with_history()))
+        _kill_at_page(draw.randint(1, 30), bitbucket, project)
     # The killed runs left their mark in Meltano's database, hence --force.
     project.run("--force", *POSTGRES)
     assert loaded(database) == world.commits()
 
 
-def _kill_when_grown(rows: int, database: Warehouse, project: MeltanoProject) -> None:
-    """Run Meltano, and kill it and all it started when the table has so many rows more."""
-    enough = _rows(database) + rows
-    with project.start("run", "--force", *POSTGRES) as meltano:
-        while _rows(database) < enough:
-            assert meltano.poll() is None, project.log
-            time.sleep(0.1)
+def _kill_at_page(
+    pages: int,
+    bitbucket: Bitbucket,
+    project: MeltanoProject,
+    when: Callable[[], bool] = lambda: True,
+) -> None:
+    """Run Meltano, and kill it and all it started after so many pages of commits."""
+    hold = Hold(pages)
+    bitbucket.on_request.append(hold)
+    try:
+        with project.start("run", "--force", *POSTGRES) as meltano:
+            while not (hold.reached.is_set() and when()):
+                assert meltano.poll() is None, project.log
+                time.sleep(0.05)
+    finally:
+        bitbucket.on_request.remove(hold)
+        hold.release()
 
 
 def _rows(database: Warehouse) -> int:
