@@ -32,7 +32,7 @@ from tap_bitbucket_dc.bitbucket.errors import ConfigError
 from tap_bitbucket_dc.writer import MessageWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from singer_sdk.singerlib.encoding.simple import Message
     from upath import UPath
@@ -91,6 +91,21 @@ class BatchConfig(msgspec.Struct, forbid_unknown_fields=True):
         return found
 
 
+class Read(msgspec.Struct):
+    """What a state says of the files that were handed over before it."""
+
+    run: str = ""
+    count: int = 0
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> Read:
+        """Return what a state says; nothing if it cannot be understood."""
+        try:
+            return msgspec.convert(state.get(KEY) or {}, cls)
+        except msgspec.ValidationError:
+            return cls()
+
+
 class Files:
     """The files of this run, and what is left of earlier ones."""
 
@@ -133,7 +148,7 @@ class Files:
         # Not as_uri, whose %20 targets built with the SDK take for the name itself.
         return path.as_uri() if path.protocol not in {"", "file"} else f"file://{path.path}"
 
-    def remove_earlier(self, read: object) -> None:
+    def remove_earlier(self, read: Read) -> None:
         """Remove the files of earlier runs that a target has read, and those left behind.
 
         Args:
@@ -143,18 +158,12 @@ class Files:
             ConfigError: The storage cannot be used.
         """
         try:
-            run, count = msgspec.convert(read, _Read) if read else _Read()
-        except msgspec.ValidationError:
-            run, count = _Read()
-        try:
             by_run = self._found()
-            for name, files in by_run.items():
-                read_up_to = count if name == run else 0
-                if max(files) > read_up_to and _age(files[max(files)]) > KEPT:
-                    read_up_to = max(files)
-                for number, path in files.items():
-                    if number <= read_up_to:
-                        path.unlink(missing_ok=True)
+            for run, files in by_run.items():
+                newest = max(files)
+                known = read.count if run == read.run else 0
+                up_to = newest if _age(files[newest]) > KEPT else known
+                _remove(path for number, path in files.items() if number <= up_to)
         except Exception as error:  # noqa: BLE001 as above
             raise self._unusable(error) from None
 
@@ -173,20 +182,18 @@ class Files:
         return ConfigError(f"`batch_config`: {self._storage.root} cannot be used: {why}.")
 
 
-class _Read(msgspec.Struct):
-    """What a state says of the files that were handed over before it."""
-
-    run: str = ""
-    count: int = 0
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter((self.run, self.count))
-
-
 def _age(path: UPath) -> float:
     """Return the seconds since a file was written, 0 if the storage does not know."""
     written = path.stat().st_mtime
     return time.time() - written if written else 0.0
+
+
+def _remove(paths: Iterable[UPath]) -> None:
+    for path in paths:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            logger.warning("%s cannot be removed: %s", path, error.strerror)
 
 
 class _Batch:
@@ -215,7 +222,7 @@ class BatchWriter(MessageWriter):
         Raises:
             ConfigError: The storage cannot be used.
         """
-        self._files.remove_earlier(self._state.value.get(KEY))
+        self._files.remove_earlier(Read.of(self._state.value))
 
     def write_message(self, message: Message) -> None:
         """Write a message; records go into a file, and no STATE overtakes them."""
