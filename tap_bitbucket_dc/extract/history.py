@@ -197,7 +197,7 @@ class History:
             SkippableError: A commit does not come, although the server says that it must.
         """
         if until not in self._wholes:
-            seen = Ancestry(until)
+            seen = Ancestry(until, is_whole=True)
             for _ in self.complete(seen, until):
                 pass
             self._wholes[until] = seen

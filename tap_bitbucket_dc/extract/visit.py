@@ -171,7 +171,7 @@ class Visit:
         head = self._bookmark.head
         if head is not None:
             with contextlib.suppress(errors.NoSuchCommitError):
-                for commits in self._history.complete(Ancestry(head), head):
+                for commits in self._history.complete(Ancestry(head, is_whole=True), head):
                     yield self._page(commits)
         yield self._page([], then=Bookmark(head))
 
@@ -181,7 +181,7 @@ class Visit:
             yield from self._resumed(until)
             return
         old = self._bookmark.head
-        seen = Ancestry(until)
+        seen = Ancestry(until, is_whole=since is None)
         if since:
             seen.outside.add(since)
         for page in self._history.pages(until, since):
@@ -205,7 +205,7 @@ class Visit:
         """
         total = self._history.count(until)
         _, _, start, rows = self._bookmark
-        seen = Ancestry()
+        seen = Ancestry(is_whole=True)
         if total is not None:
             for page in self._history.pages(until, start=start):
                 commits = seen.take(page.values)
@@ -274,7 +274,7 @@ class Visit:
         self._history.require_same_repository()
         self._bookmark = Bookmark(old, EMPTIED)
         try:
-            for commits in self._history.complete(Ancestry(old), old):
+            for commits in self._history.complete(Ancestry(old, is_whole=True), old):
                 yield self._page(commits, on_default_branch=False)
         except errors.NoSuchCommitError:
             self._warn_of_collected("they")
