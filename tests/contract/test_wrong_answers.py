@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tap_bitbucket_dc import writer
 from tap_bitbucket_dc.emulator import (
     EMPTY_PAGE,
     LAST_TOO_EARLY,
@@ -126,6 +127,48 @@ def test_both_directions_empty_are_not_believed(
     ledger.commits(2)
     bitbucket.faults.append(EMPTY_PAGE.on("ledger/commits.*since=", times=2))
     target.read()
+    assert target.holds(ledger)
+
+
+# A first read that another run goes on with.
+
+
+@pytest.fixture
+def small_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have every page written as soon as it is read, with a STATE before it."""
+    monkeypatch.setattr(writer, "LEAST_BYTES", 1)
+    monkeypatch.setattr(writer, "TIMES_STATE", 0)
+
+
+@pytest.mark.usefixtures("small_writes")
+def test_a_lie_before_a_run_was_killed_is_found_by_the_count(
+    target: Target, ledger: GitRepository, bitbucket: Bitbucket
+) -> None:
+    bitbucket.faults.append(WITHOUT_MIDDLE_ROW.on(FIRST_PAGE))
+    target.read_until(6)
+    assert partitions(target.state)[12]["reading"]["rows"] == 5
+    output = target.read()
+    assert "count does not confirm it" in output.log
+    assert target.holds(ledger)
+
+
+@pytest.mark.usefixtures("small_writes")
+def test_a_first_read_that_the_server_cannot_count_begins_anew(
+    target: Target, ledger: GitRepository, bitbucket: Bitbucket
+) -> None:
+    bitbucket.counts = False
+    target.read_until(6)
+    assert len(flags(target.read())) == 11
+    assert target.holds(ledger)
+
+
+@pytest.mark.usefixtures("small_writes")
+def test_a_first_read_that_is_confirmed_by_the_count_repeats_only_what_was_under_way(
+    target: Target, ledger: GitRepository
+) -> None:
+    target.read_until(6)
+    assert partitions(target.state)[12]["reading"]["start"] == 3
+    assert len(flags(target.read())) == 8
     assert target.holds(ledger)
 
 
