@@ -26,7 +26,7 @@ from tap_bitbucket_dc.extract.crawl import Wanted
 from tap_bitbucket_dc.extract.filters import Filters
 from tap_bitbucket_dc.metrics import Metrics
 from tap_bitbucket_dc.settings import SETTINGS, without_secret
-from tap_bitbucket_dc.state import State, validate
+from tap_bitbucket_dc.state import MELTANO, State, validate
 from tap_bitbucket_dc.streams import Commits, DefaultBranches, Projects, Repositories
 from tap_bitbucket_dc.sync import Stop, Sync
 from tap_bitbucket_dc.writer import MessageWriter, abandon_stdout
@@ -60,13 +60,20 @@ class TapBitbucketDC(Tap):
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 as the SDK has them
         """Take the options of every SDK tap."""
-        validate(options.get("state") or {})
+        state = options.get("state") or {}
+        if isinstance(state, dict) and state.keys() == {MELTANO}:
+            state = options["state"] = state[MELTANO]
+        validate(state)
         self._bookmarks = State()
-        self._stop = Stop()
         super().__init__(**options)
 
     def message_writer_class(self) -> MessageWriter:  # type: ignore[override]
         """Return the writer of RECORD messages, or of BATCH messages if they are asked for."""
+        writer = self._writer()
+        self._stop = Stop(writer)
+        return writer
+
+    def _writer(self) -> MessageWriter:
         if not self.config.get("batch_config"):
             return MessageWriter(self._bookmarks)
         from tap_bitbucket_dc.batch import BatchConfig, BatchWriter  # noqa: PLC0415 few need it
@@ -116,7 +123,7 @@ class TapBitbucketDC(Tap):
     def _handle_termination(self, signum: int, _frame: FrameType | None) -> None:
         # The SDK would write STATE here, perhaps into the middle of another line.
         self.logger.warning("Stopping after %s", signal.Signals(signum).name)
-        self._stop.signal = signum
+        self._stop.request(signum)
         signal.signal(signum, signal.SIG_DFL)
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
