@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from upath import UPath
 
+from tap_bitbucket_dc import batch
 from tap_bitbucket_dc.batch import KEPT
 from tests import singer
 from tests.contract.catalogs import STREAMS, catalog
@@ -47,7 +48,7 @@ def files(tmp_path: Path) -> Path:
 def batches(files: Path, compression: str = "none", **more: Any) -> singer.Json:
     """Return the setting."""
     encoding = {"format": "jsonl", "compression": compression}
-    return {"encoding": encoding, "storage": {"root": str(files), "prefix": "x-"}, **more}
+    return {"encoding": encoding, "storage": {"root": str(files), "prefix": "x-"}} | more
 
 
 def messages(output: singer.Output, kind: str) -> list[singer.Json]:
@@ -65,14 +66,14 @@ def named(output: singer.Output) -> set[Path]:
 def test_the_records_in_the_files_are_those_of_record_messages(
     sync: Sync, files: Path, compression: str
 ) -> None:
-    plain, batch = sync(), sync(batch_config=batches(files, compression))
-    assert not messages(batch, "RECORD")
+    plain, other = sync(), sync(batch_config=batches(files, compression))
+    assert not messages(other, "RECORD")
     for stream in STREAMS:
-        assert batch.records(stream) == plain.records(stream)
+        assert other.records(stream) == plain.records(stream)
         assert plain.records(stream)
-    assert batch.state["bookmarks"] == plain.state["bookmarks"]
-    assert messages(batch, "SCHEMA") == messages(plain, "SCHEMA")
-    assert named(batch) == set(files.iterdir())
+    assert other.state["bookmarks"] == plain.state["bookmarks"]
+    assert messages(other, "SCHEMA") == messages(plain, "SCHEMA")
+    assert named(other) == set(files.iterdir())
 
 
 def test_a_file_spans_repositories(sync: Sync, files: Path) -> None:
@@ -92,6 +93,17 @@ def test_a_file_has_no_more_records_than_asked_for(sync: Sync, files: Path) -> N
     assert len(sizes) < 10, "a flush does not make a file of each repository"
 
 
+def test_long_messages_make_a_file_of_fewer_records(
+    sync: Sync, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = sync()
+    monkeypatch.setattr(batch, "MOST_BYTES", 5000)
+    output = sync(batch_config=batches(files))
+    assert output.records("commits") == plain.records("commits")
+    assert len(named(output)) > 2 * len(STREAMS)
+    assert max(path.stat().st_size for path in files.iterdir()) < 2 * 5000
+
+
 def test_selection_stream_maps_and_flattening_apply_to_the_files(sync: Sync, files: Path) -> None:
     chosen = catalog(("projects", "repositories", "commits"), without=[("commits", "url")])
     settings: singer.Json = {
@@ -100,11 +112,11 @@ def test_selection_stream_maps_and_flattening_apply_to_the_files(sync: Sync, fil
         "flattening_max_depth": 1,
     }
     plain = sync(catalog=chosen, **settings)
-    batch = sync(catalog=chosen, batch_config=batches(files), **settings)
+    other = sync(catalog=chosen, batch_config=batches(files), **settings)
     names = ("all projects", "repositories", "commits")
-    assert {message["stream"] for message in messages(batch, "BATCH")} == set(names)
+    assert {message["stream"] for message in messages(other, "BATCH")} == set(names)
     for name in names:
-        assert batch.records(name) == plain.records(name)
+        assert other.records(name) == plain.records(name)
         assert plain.records(name)
 
 
@@ -189,6 +201,14 @@ def test_the_root_may_be_a_url(sync: Sync) -> None:
     assert len(UPath(url).read_text().splitlines()) == 90
     sync(first.state, batch_config=setting)
     assert not UPath(url).exists()
+
+
+@pytest.mark.parametrize("form", ["{}", "file://{}"])
+def test_the_root_may_be_a_path_or_a_file_url(sync: Sync, tmp_path: Path, form: str) -> None:
+    files = tmp_path / "größe"
+    output = sync(batch_config=batches(Path("x"), storage={"root": form.format(files)}))
+    assert named(output) == set(files.iterdir())
+    assert len(output.records("commits")) == 90
 
 
 def test_the_target_finds_a_file_whose_path_has_spaces(sync: Sync, files: Path) -> None:
