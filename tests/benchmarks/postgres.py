@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import resource
 import shlex
 import shutil
 import subprocess
@@ -66,6 +67,8 @@ class Times(NamedTuple):
 
     first: list[float]
     idle: list[float]
+    processor: list[float]
+    """Of the first load, PostgreSQL's own left out: it hardly depends on what else runs."""
 
 
 class Case(NamedTuple):
@@ -85,13 +88,13 @@ class Case(NamedTuple):
 
     def __str__(self) -> str:
         merge = median(self.times[MERGE].first)
-        rows = [("", "first load, s", "of dlt, merge", "idle, s", "of dlt, merge"), ("---",) * 5]
-        for name, (first, idle) in self.times.items():
-            to_merge = median(idle) / median(self.times[MERGE].idle)
-            of_merge = f"{median(first) / merge:.2f}"
-            rows.append(
-                (name, f"{median(first):.1f}", of_merge, f"{median(idle):.1f}", f"{to_merge:.2f}")
-            )
+        head = ("", "first load, s", "of dlt, merge", "processor, s", "idle, s", "of dlt, merge")
+        rows: list[tuple[str, ...]] = [head, ("---",) * len(head)]
+        for name, each in self.times.items():
+            first, idle, processor = map(median, each)
+            of_merge = f"{idle / median(self.times[MERGE].idle):.2f}"
+            figures = (f"{first:.1f}", f"{first / merge:.2f}", f"{processor:.1f}", f"{idle:.1f}")
+            rows.append((name, *figures, of_merge))
         table = "\n".join(map(cells, rows))
         measured = median(self.times[DEFAULT].first) / merge
         promise = Promise(f"{DEFAULT}, first load, in times of dlt's merge:", measured, self.bound)
@@ -108,13 +111,13 @@ def measure(rounds: int, small: int, directory: Path) -> Iterator[Case]:
     """
     for world, bound in ((World(commits=100_000 // small), 0.7), (World(50 // small, 20), 0.9)):
         with Server(world) as server, warehouse() as database:
-            times = {loader.name: Times([], []) for loader in loaders()}
+            times = {loader.name: Times([], [], []) for loader in loaders()}
             for number in range(rounds):
                 for loader in loaders():
                     if loader.once and number:
                         continue
                     _measure(loader, server, database, directory / "load", times[loader.name])
-                    first, idle = (each[-1] for each in times[loader.name])
+                    first, idle, _ = (each[-1] for each in times[loader.name])
                     text = f"round {number + 1}: {loader.name}: {first:.1f} s, idle {idle:.1f} s"
                     print(text, file=sys.stderr, flush=True)  # noqa: T201 progress
         yield Case(world, times, bound)
@@ -146,13 +149,21 @@ def _measure(
     directory.mkdir()
     database.execute(f"drop schema if exists {SCHEMA} cascade")
     load = Load(server.url, directory, database)
-    for seconds in times:
-        start = time.perf_counter()
+    for seconds in (times.first, times.idle):
+        start, used = time.perf_counter(), _processor()
         loader.run(load)
         seconds.append(time.perf_counter() - start)
+        if seconds is times.first:
+            times.processor.append(_processor() - used)
         [(rows,)] = database.query(f"select count(*) from {SCHEMA}.commits")  # noqa: S608 a constant
         if rows < server.world.all_commits:
             raise RuntimeError(f"{loader.name}: {rows} of {server.world.all_commits} commits")
+
+
+def _processor() -> float:
+    """Return the seconds of the processor that all finished commands took together."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _meltano(load: Load) -> None:
