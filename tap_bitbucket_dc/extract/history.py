@@ -131,7 +131,7 @@ class History:
                 if arrived or since is None:
                     raise self.incomplete(seen.wanted())
                 seen.outside.add(commit)  # it lies behind `since`
-            else:
+            elif not seen.is_skewed:
                 logger.warning(
                     "%s: Bitbucket left out commits; asked once more, it sent them",
                     self._repository,
