@@ -80,8 +80,7 @@ class Visit:
             client: Where to read.
             repository: What to read.
             bookmark: How far it was read before.
-            ahead: How the pages of a whole history are requested in parallel; None for one
-                after the other.
+            ahead: How to request the pages of a whole history in parallel, None not to.
             full_table: Whether all commits are read, and not only new ones.
         """
         self._client = client
@@ -251,10 +250,7 @@ class Visit:
             yield self._page(commits, on_default_branch=False)
 
     def _removed(self, old: str, new: str, reachable: Ancestry) -> Removed | None:
-        """Return what leads to the former head and not to the new one.
-
-        None if the server has collected the former head, and cannot tell.
-        """
+        """Return what was removed, None if the server has collected it and cannot tell."""
         try:
             return self._history.removed(old, new, reachable)
         except errors.NoSuchCommitError:
