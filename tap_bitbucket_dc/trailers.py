@@ -18,11 +18,11 @@ _COMMENT = "#"
 
 
 def co_authors(message: str) -> list[str]:
-    """Return the values of the trailers ``Co-authored-by``, in order, each once.
+    r"""Return the values of the trailers ``Co-authored-by``, in order, each once.
 
     A value is what people write, ``Name <address>``; one that goes on in the next line is joined.
 
-    >>> co_authors("Round\\n\\nCo-authored-by: Ada <ada@example.com>\\n")
+    >>> co_authors("Round\n\nCo-authored-by: Ada <ada@example.com>\n")
     ['Ada <ada@example.com>']
     """
     found = [" ".join(value.split()) for key, value in _trailers(message) if key == CO_AUTHORS]

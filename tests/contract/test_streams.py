@@ -204,8 +204,7 @@ MESSAGES = [
     "Co-authored-by: Only a title <title@example.com>",
     "Title\n\nCo-authored-by: Ada <ada@example.com>",
     "Title\n\nText\n\nco-AUTHORED-by:Ada <ada@example.com>\nReviewed-by: Bob <b@example.com>",
-    "Title\n\nCo-authored-by: B <b@example.com>\nCo-authored-by: A <a@example.com>\n"
-    "Co-authored-by: B <b@example.com>",
+    "Title\n\nCo-authored-by: B <b@a.b>\nCo-authored-by: A <a@a.b>\nCo-authored-by: B <b@a.b>",
     "Title\n\nCo-authored-by: Not <at-the@example.com>\n\nThe end.",
     "Title\n\nIn the middle\nCo-authored-by: Of <a-text@example.com>",
     "Title\n\nText\nSigned-off-by: A <a@example.com>\nCo-authored-by: B <b@example.com>",

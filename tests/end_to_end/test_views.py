@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_bitbucket_dc.warehouse.__main__ import main
-from tap_bitbucket_dc.warehouse.report import connected
+from tap_bitbucket_dc.warehouse.database import connected
 from tests.end_to_end.conftest import HOSTILE, IDS
 
 if TYPE_CHECKING:
