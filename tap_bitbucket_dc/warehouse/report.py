@@ -59,6 +59,7 @@ def page(facts: dict[str, Any]) -> str:
     drawings = {
         "weeks": charts.weeks(facts["weeks"]),
         "people_per_week": charts.people_per_week(facts["weeks"]),
+        "co_authored_per_week": charts.co_authored_per_week(facts["weeks"]),
         "busy_repositories": charts.busy_repositories(facts["busy_repositories"]),
         "busy_people": charts.busy_people(facts["busy_people"]),
         "freshness": charts.freshness(facts["freshness"]),
