@@ -39,11 +39,14 @@ def connected(dsn: str, schema: str) -> Iterator[psycopg.Connection]:
 
 def described(error: psycopg.Error, dsn: str) -> str:
     """Return what went wrong, on one line and without a password of the connection string."""
+    # libpq's messages quote parts of a string that it misunderstands, which may be the password.
+    invalid = "ProgrammingError: the connection string is not valid"
     try:
         options = conninfo_to_dict(_libpq(dsn))
     except psycopg.Error:
-        # libpq's message quotes a part of the string, which may be the password.
-        return "ProgrammingError: the connection string is not valid"
+        return invalid
+    if "://" in dsn and "@" in f"{options.get('host')}{options.get('port')}{options.get('dbname')}":
+        return f"{invalid}: write @ as %40, and / as %2F"
     text = " ".join((error.diag.message_primary or str(error)).split()).rstrip(".")
     for name in SECRETS:
         if secret := options.get(name):

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
+import logging
+import os
 import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from unittest.mock import patch
 
 import pytest
 
 from tap_bitbucket_dc.emulator import BUSY, WITHOUT_MIDDLE_ROW, Bitbucket, Fault, RateLimit
+from tap_bitbucket_dc.warehouse.__main__ import main
 from tap_bitbucket_dc.warehouse.database import connected
 from tests.end_to_end.warehouse import Warehouse, warehouse
 from tests.end_to_end.world import World
 from tests.git_repository import GitRepository
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from tap_bitbucket_dc.emulator import Request
 
@@ -76,18 +81,11 @@ class Place(NamedTuple):
         config = {"base_url": self.bitbucket.url, "token": "token", **settings}
         given = {f"TAP_BITBUCKET_DC_{name.upper()}": _text(value) for name, value in config.items()}
         source = ("--rows", "-") if rows is not None else ("--schema", self.schema)
-        done = subprocess.run(
-            (*COMMAND, "--dsn", self.database.url, *source, *options),
-            env=given,
-            input=rows,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-        assert "Traceback" not in done.stderr
-        asked = self.bitbucket.requests[before:]
-        return Verified(done.returncode, done.stdout, done.stderr, asked)
+        arguments = ("--dsn", self.database.url, *source, *options)
+        run = _in_this_process if rows is None else _in_a_process
+        exit_code, out, log = run(arguments, given, rows)
+        assert "Traceback" not in log
+        return Verified(exit_code, out, log, self.bitbucket.requests[before:])
 
     def sql(self, statement: str, *values: object) -> None:
         """Change the tables."""
@@ -100,6 +98,43 @@ class Place(NamedTuple):
 
 
 COMMAND = (sys.executable, "-m", "tap_bitbucket_dc.warehouse", "verify")
+
+
+def _in_a_process(
+    arguments: Sequence[str], environment: dict[str, str], rows: str | None
+) -> tuple[int, str, str]:
+    """Return exit code, standard output and standard error, as a user gets them."""
+    done = subprocess.run(
+        (*COMMAND, *arguments),
+        env=environment,
+        input=rows,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def _in_this_process(
+    arguments: Sequence[str], environment: dict[str, str], _: str | None
+) -> tuple[int, str, str]:
+    """Return the same, quicker."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    out, log = io.StringIO(), io.StringIO()
+    with (
+        patch.dict(os.environ, environment, clear=True),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(log),
+    ):
+        root.handlers.clear()
+        try:
+            exit_code = main(["verify", *arguments])
+        finally:
+            root.handlers[:] = handlers
+            root.setLevel(level)
+    return exit_code, out.getvalue(), log.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -320,6 +355,12 @@ def test_an_empty_warehouse_lacks_every_repository(place: Place) -> None:
     assert set(found.named.values()) == {"not loaded"}
 
 
+def test_the_table_of_repositories_may_be_missing(place: Place) -> None:
+    place.sql("drop table repositories")
+    place.sql(OFF, 3, place.ids("P2/r2")[0])
+    assert place.verify().named == {"P2/r2": "1 missing"}
+
+
 def test_what_cannot_be_used_ends_with_a_code_and_without_a_secret(place: Place) -> None:
     secrets = ("sesame", "not-a-token", "pass=word")
     place.sql("drop table default_branches")
@@ -330,6 +371,8 @@ def test_what_cannot_be_used_ends_with_a_code_and_without_a_secret(place: Place)
         (place.verify("--dsn", "postgresql://u:sesame@127.0.0.1:1/x"), "unreachable"),
         (place.verify("--dsn", "postgresql//u:sesame@127.0.0.1:1/x"), "invalid_config"),
         (place.verify("--dsn", f"{wrong}&no=sesame"), "invalid_config"),
+        (place.verify("--dsn", "postgresql://u:open@sesame@/x"), "unreachable"),
+        (place.verify("--dsn", "postgresql://u:open/sesame@127.0.0.1/x"), "unreachable"),
         (place.verify("--schema", "bitbucket", token="not-a-token"), "invalid_credentials"),
         (place.verify("--schema", "bitbucket", projects=["NONE"]), "no_resources"),
         (place.verify("--schema", "bitbucket", concurrency=99), "invalid_config"),

@@ -23,6 +23,7 @@ from tap_bitbucket_dc.extract.filters import Filters
 from tap_bitbucket_dc.extract.prefetch import Prefetch
 from tap_bitbucket_dc.settings import require_one_login, start_date
 from tap_bitbucket_dc.warehouse.verify.differences import Difference, Result
+from tap_bitbucket_dc.warehouse.verify.listed import listed
 from tap_bitbucket_dc.warehouse.verify.loaded import Held
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from tap_bitbucket_dc.bitbucket import Repository
     from tap_bitbucket_dc.warehouse.verify.loaded import Loaded
 
-TRIES = 2  # of a list of commits that contradicts itself
 INTERVAL = 10.0  # seconds between two lines of progress
 
 logger = logging.getLogger("tap-bitbucket-dc")
@@ -171,7 +171,7 @@ class Verification:
         if not self._loaded.has_branches:
             held = (held or Held(repository.id))._replace(head=self._head(repository))
         elif held is None or held.status is None or not held.listed:
-            return _lacking(repository, held)
+            return _not_loaded(repository, held)
         if held.status == "inaccessible":
             return Finding(inaccessible=True)
         return self._commits(repository, held, ahead)
@@ -197,7 +197,8 @@ class Verification:
                 if total == held.commits:
                     return Finding(commits=total)
                 self._counts = self._counts and total is not None
-            return self._by_id(repository, held, self._ids(repository, held.head, ahead))
+            found = listed(self._client, repository, held.head, self._start, ahead)
+            return self._by_id(repository, held, found)
         except (errors.NoSuchCommitError, errors.NoDefaultBranchError):
             why = (
                 f"Bitbucket has no commit {printable(held.head)}, its latest one when it was "
@@ -205,37 +206,20 @@ class Verification:
             )
             return Finding(Difference(str(repository), repository.id, "rewritten", why))
 
-    def _ids(self, repository: Repository, head: str, ahead: Ahead) -> dict[str, bool]:
-        """Return the ids of all commits that lead to a head: is each late enough to be loaded?
-
-        Raises:
-            SkippableError: Commits are missing in the server's answers, as their children show.
-        """
-        for _ in range(TRIES):
-            found: dict[str, bool] = {}
-            ends = {head}
-            for page in self._client.commits(repository, until=head, ahead=ahead):
-                for commit in page.values:
-                    ends.update(parent.id for parent in commit.parents)
-                    at = commit.committer_timestamp
-                    found[commit.id] = self._start is None or at is None or at >= self._start
-                ends.difference_update(commit.id for commit in page.values)
-            ends -= found.keys()
-            if not ends:
-                return found
-        what = f"Bitbucket's list of the commits of {repository} lacks {printable(min(ends))}."
-        raise errors.SkippableError(what)
-
     def _by_id(self, repository: Repository, held: Held, found: dict[str, bool]) -> Finding:
         rows = self._loaded.ids(held.id)
         missing = tuple(id_ for id_, wanted in found.items() if wanted and not rows.get(id_))
         too_many = tuple(sorted(i for i, flag in rows.items() if flag and i not in found))
         if not (missing or too_many):
             return Finding(commits=sum(found.values()))
-        marked = frozenset(id_ for id_ in missing if id_ in rows)
-        shown = tuple(map(printable, too_many))
-        name, id_ = str(repository), repository.id
-        difference = Difference(name, id_, "commits", "", missing, shown, marked)
+        difference = Difference(
+            str(repository),
+            repository.id,
+            "commits",
+            missing=tuple(map(printable, missing)),
+            too_many=tuple(map(printable, too_many)),
+            marked=frozenset(id_ for id_ in missing if id_ in rows),
+        )
         return Finding(difference, sum(found.values()))
 
     def _gone(self, pair: Pair) -> Finding:
@@ -282,11 +266,11 @@ class Verification:
             )
 
 
-def _lacking(repository: Repository, held: Held | None) -> Finding:
+def _not_loaded(repository: Repository, held: Held | None) -> Finding:
     why = "not loaded"
     if held:
         why += f": no row in {'repositories' if held.status else 'default_branches'}"
-    return Finding(Difference(str(repository), repository.id, "lacking", why))
+    return Finding(Difference(str(repository), repository.id, "not_loaded", why))
 
 
 def _place(name: str) -> tuple[str, str]:

@@ -15,7 +15,7 @@ class Difference(NamedTuple):
     """``KEY/slug``."""
     repository_id: int
     kind: str
-    """``commits``, ``lacking``, ``gone`` or ``rewritten``."""
+    """``commits``, ``not_loaded``, ``gone`` or ``rewritten``."""
     why: str = ""
     """In words, unless commits differ."""
     missing: tuple[str, ...] = ()

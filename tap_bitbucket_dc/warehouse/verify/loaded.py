@@ -30,11 +30,13 @@ select id, coalesce(
            (select min(c.project_key || '/' || c.repository_slug) from commits as c
              where c.repository_id::bigint = coalesce(r.id, b.id, commit.id))
        ),
-       b.status, b.latest_commit, coalesce(commit.rows, 0), r.slug is not null
-  from (select id::bigint as id, project_key, slug from repositories) as r
+       b.status, b.latest_commit, coalesce(commit.rows, 0), r.id is not null or {all_listed}
+  from (select id::bigint as id, project_key, slug from {repositories}) as r
   full join (select repository_id::bigint as id, project_key, repository_slug, status, latest_commit
                from default_branches) as b using (id)
   full join commit using (id)"""
+# Whoever selects only some streams has no such table.
+NO_REPOSITORIES = "(values (null, null, null)) as none (id, project_key, slug) where false"
 PARENTS = """\
 select attname from pg_attribute
  where attrelid = to_regclass('commits') and attname = 'parent_ids' and not attisdropped"""
@@ -111,13 +113,17 @@ class Tables:
         self._lock = threading.Lock()  # one snapshot is one connection
         connection.execute("set idle_in_transaction_session_timeout = 0")
         connection.execute("set jit = off")
+        connection.execute("set work_mem = '128MB'")
         connection.execute("begin isolation level repeatable read read only")
         incomplete: set[int] = set()
         if connection.execute(PARENTS).fetchone():
             incomplete = {row[0] for row in connection.execute(INCOMPLETE)}
+        listed = connection.execute("select to_regclass('repositories')").fetchone() != (None,)
+        source = "repositories" if listed else NO_REPOSITORIES
+        sql = REPOSITORIES.format(repositories=source, all_listed=not listed)
         self.repositories = {
             row[0]: Held._make((*row, row[0] not in incomplete))
-            for row in connection.execute(REPOSITORIES)
+            for row in connection.execute(sql.encode())
         }
 
     def ids(self, repository_id: int) -> Mapping[str, bool]:
