@@ -376,6 +376,7 @@ def test_what_cannot_be_used_ends_with_a_code_and_without_a_secret(place: Place)
         (place.verify("--schema", "bitbucket", token="not-a-token"), "invalid_credentials"),
         (place.verify("--schema", "bitbucket", projects=["NONE"]), "no_resources"),
         (place.verify("--schema", "bitbucket", concurrency=99), "invalid_config"),
+        (place.verify("--schema", "bitbucket", concurrency="x"), "invalid_config"),
         (place.verify("--config", "/nowhere.json"), "invalid_config"),
         (place.verify(rows="repository_id,id\n1,a\n"), "invalid_config"),
         (place.verify(rows='{"repository_id": 1}\n'), "invalid_config"),

@@ -74,6 +74,9 @@ def _config(files: list[str]) -> Mapping[str, Any]:
     try:
         given = TapBitbucketDC.cb_config(None, None, tuple(files))
         return TapBitbucketDC(config=given.config, parse_env_config=given.parse_env).config
+    except ValueError:  # the SDK's, about a variable; its message has the value
+        msg = "An environment variable TAP_BITBUCKET_DC_* is not of the type of its setting."
+        raise errors.ConfigError(msg) from None
     finally:
         logging.disable(logging.NOTSET)
 
