@@ -241,19 +241,12 @@ class Commits(BitbucketStream):
                 turn.repository, self.given["project"].key, turn.branch, run.start_date
             )
             newest = ""
-            if self.is_incremental:
-                run.state.begin(turn.repository, page.resume_at, run.writer.flush)
+            run.state.begin(turn.repository, page.resume_at, run.writer.flush)
             for commit in page.values:
                 record = commits.record(commit, on_default_branch=page.on_default_branch)
                 if record is not None:
                     newest = max(newest, record["committer_timestamp"] or "")
                     yield record
             run.progress.commits += len(page.values)
-            if self.is_incremental:
-                run.state.done(turn.repository, page.then, newest or None)
+            run.state.done(turn.repository, page.then, newest or None)
             run.checkpoint()
-
-    @property
-    def is_incremental(self) -> bool:
-        """Whether heads decide what is new; FULL_TABLE ignores them."""
-        return self.replication_method == "INCREMENTAL"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,6 @@ from tap_bitbucket_dc.bitbucket import Client, Options
 from tap_bitbucket_dc.extract.crawl import Crawl
 from tap_bitbucket_dc.extract.filters import Filters
 from tap_bitbucket_dc.settings import require_one_login, start_date
-from tap_bitbucket_dc.state import Bookmark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -29,13 +29,30 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("tap-bitbucket-dc")
 
+PATIENCE = 1.5  # seconds that a stopped run waits for a target that does not read
 INTERVAL = 10.0  # seconds between two lines of progress: short runs log only the summary
 
 
 class Stop:
     """Whether a signal has asked the run to stop."""
 
-    signal: int | None = None
+    def __init__(self, writer: MessageWriter) -> None:
+        """Take what the main thread may be waiting in."""
+        self._writer = writer
+        self.signal: int | None = None
+
+    def request(self, signal: int) -> None:
+        """Ask the run to stop at its next checkpoint."""
+        self.signal = signal
+        threading.Thread(target=self._watch, args=[signal], daemon=True).start()
+
+    def _watch(self, signal: int) -> None:
+        """End the process if the target does not read: then the main thread waits in vain."""
+        while True:
+            since = self._writer.waiting_since
+            if since is not None and time.monotonic() - since > PATIENCE:
+                os._exit(128 + signal)
+            time.sleep(0.1)
 
 
 class Sync:
@@ -43,7 +60,7 @@ class Sync:
 
     ::
 
-        with Sync(config, state, writer, wanted=Wanted(), stop=Stop()).run() as sync:
+        with Sync(config, state, writer, wanted=Wanted(), stop=Stop(writer)).run() as sync:
             for project, turns in sync.crawl.projects():
                 ...
     """
@@ -81,7 +98,7 @@ class Sync:
         self.crawl = Crawl(
             client,
             self.filters,
-            (lambda _: Bookmark()) if wanted.full_table else state.bookmark,
+            state.bookmark,
             wanted=wanted,
             concurrency=config["concurrency"],
             on_wait=self.checkpoint,

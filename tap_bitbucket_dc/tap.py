@@ -25,7 +25,7 @@ from tap_bitbucket_dc.bitbucket import errors
 from tap_bitbucket_dc.extract.crawl import Wanted
 from tap_bitbucket_dc.extract.filters import Filters
 from tap_bitbucket_dc.settings import SETTINGS, without_secret
-from tap_bitbucket_dc.state import State, validate
+from tap_bitbucket_dc.state import MELTANO, State, validate
 from tap_bitbucket_dc.streams import Commits, DefaultBranches, Projects, Repositories
 from tap_bitbucket_dc.sync import Stop, Sync
 from tap_bitbucket_dc.writer import MessageWriter, abandon_stdout
@@ -59,10 +59,14 @@ class TapBitbucketDC(Tap):
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 as the SDK has them
         """Take the options of every SDK tap."""
-        validate(options.get("state") or {})
+        state = options.get("state") or {}
+        if isinstance(state, dict) and state.keys() == {MELTANO}:
+            state = options["state"] = state[MELTANO]
+        validate(state)
         self._bookmarks = State()
-        self._stop = Stop()
-        super().__init__(**options, message_writer=MessageWriter(self._bookmarks))
+        writer = MessageWriter(self._bookmarks)
+        self._stop = Stop(writer)
+        super().__init__(**options, message_writer=writer)
 
     def discover_streams(self) -> list[Stream]:
         """Return the four streams; needs no server."""
@@ -104,7 +108,7 @@ class TapBitbucketDC(Tap):
     def _handle_termination(self, signum: int, _frame: FrameType | None) -> None:
         # The SDK would write STATE here, perhaps into the middle of another line.
         self.logger.warning("Stopping after %s", signal.Signals(signum).name)
-        self._stop.signal = signum
+        self._stop.request(signum)
         signal.signal(signum, signal.SIG_DFL)
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 LEAST_BYTES = 256 * 1024  # of records between two STATE messages
 TIMES_STATE = 40  # bytes of records for each byte of STATE, so that all STATE stays linear
+CHUNK = 64 * 1024  # bytes written at once: as much as a pipe holds
 MOST_SECONDS = 20.0  # that records wait, and so between two STATE messages
 
 
@@ -36,6 +37,8 @@ class MessageWriter(GenericSingerWriter[bytes, "Message"]):
         self._lines = bytearray()
         self._state_size = 0
         self._broken = False
+        self.waiting_since: float | None = None
+        """Since when the target has not taken what is being written; None if it has."""
         self._flushed_at = time.monotonic()
         self._encoder = msgspec.json.Encoder(enc_hook=str)
 
@@ -111,8 +114,10 @@ class MessageWriter(GenericSingerWriter[bytes, "Message"]):
         self._broken = True
         try:
             while rest:
-                rest = rest[output.write(rest) :]
+                self.waiting_since = time.monotonic()
+                rest = rest[output.write(rest[:CHUNK]) :]
             output.flush()
+            self.waiting_since = None
         except OSError:
             abandon_stdout()
             raise

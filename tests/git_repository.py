@@ -56,7 +56,7 @@ class GitRepository:
     def default_branch(self, branch: str) -> None:
         _replace(self.path / "HEAD", f"ref: refs/heads/{branch}\n".encode())
 
-    def commit(  # noqa: PLR0913 - what a commit is made of
+    def commit(
         self,
         message: str | bytes = "A commit",
         *,
@@ -94,14 +94,16 @@ class GitRepository:
         """Write a commit with these parents, move the branch to it and return its id."""
         return self.commit(message, parents=parents, branch=branch)
 
-    def commits(self, count: int, *, branch: str | None = None) -> list[str]:
+    def commits(
+        self, count: int, *, branch: str | None = None, message: str = "Commit"
+    ) -> list[str]:
         """Write commits in a row, messages ``Commit 1`` to ``Commit n``; ids, oldest first."""
         branch = branch or self.default_branch
         tip = self.branch_tip(branch)
         contents: dict[str, bytes] = {}
         for n in range(1, count + 1):
             who = (ADA, self._next_date())
-            content = _commit([tip] if tip else [], who, who, f"Commit {n}")
+            content = _commit([tip] if tip else [], who, who, f"{message} {n}")
             tip = _id(b"commit", content)
             contents[tip] = content
         if count < MANY:

@@ -201,7 +201,9 @@ class Crawl:
         if not (self._wanted.default_branches or self._wanted.commits):
             return
         ahead = Ahead(self._pages, self._concurrency, its_turn)
-        visit = Visit(self._client, repository, self._bookmark(repository.id), ahead)
+        bookmark = self._bookmark(repository.id)
+        full_table = self._wanted.full_table
+        visit = Visit(self._client, repository, bookmark, ahead, full_table=full_table)
         if self._wanted.commits:
             yield from visit.read()
         else:

@@ -7,7 +7,7 @@ only a repository may be seen, and repositories that are gone.
 from __future__ import annotations
 
 import random
-from http import HTTPStatus
+from http.client import NOT_FOUND
 from typing import TYPE_CHECKING
 
 from tap_bitbucket_dc.bitbucket import errors
@@ -84,8 +84,8 @@ class Listing:
     def gone(self, names: dict[int, str | None]) -> list[int]:
         """Return the ids of repositories that do not exist any more.
 
-        Only the server's answer for each counts, because filters and lost permissions hide
-        repositories, too.
+        Only a 404 by the name last known counts: filters and lost permissions hide repositories,
+        and one that was renamed or moved may have left its name to another.
 
         Args:
             names: ``KEY/slug`` by id as the state has them, None where it has none.
@@ -94,17 +94,15 @@ class Listing:
         expected = [u for u in unseen if self._filters.project(u[1].partition("/")[0])]
         # A random sample: always the same ones would shield those behind them.
         sample = random.sample(expected, min(len(expected), MOST_PROBES))
-        return [id_ for id_, name in sample if self._is_gone(id_, name)]
+        return [id_ for id_, name in sample if self._is_gone(name)]
 
-    def _is_gone(self, repository_id: int, name: str) -> bool:
+    def _is_gone(self, name: str) -> bool:
         key, _, slug = name.partition("/")
         try:
-            found = self._client.repository(key, slug)
-        except errors.InaccessibleError as error:
-            return error.status == HTTPStatus.NOT_FOUND
-        except errors.SkippableError:
-            return False
-        return found.id != repository_id
+            self._client.repository(key, slug)
+        except errors.SkippableError as error:
+            return isinstance(error, errors.InaccessibleError) and error.status == NOT_FOUND
+        return False
 
     def _is_new(self, repository: Repository) -> bool:
         """Return whether this run reads a repository that is listed.
@@ -131,7 +129,7 @@ class Listing:
             try:
                 yield self._client.project(key)
             except errors.InaccessibleError as error:
-                if error.status != HTTPStatus.NOT_FOUND:
+                if error.status != NOT_FOUND:
                     self._outcome.refused(printable(key), error)
 
     def _missing(self, projects: list[Project]) -> list[str]:

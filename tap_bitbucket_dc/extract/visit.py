@@ -12,12 +12,15 @@ import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 from tap_bitbucket_dc.bitbucket import errors
+from tap_bitbucket_dc.extract.ancestry import Ancestry
+from tap_bitbucket_dc.extract.history import History
 from tap_bitbucket_dc.state import EMPTIED, Bookmark
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Iterator
 
-    from tap_bitbucket_dc.bitbucket import Ahead, Branch, Client, Commit, Page, Repository
+    from tap_bitbucket_dc.bitbucket import Ahead, Branch, Client, Commit, Repository
+    from tap_bitbucket_dc.extract.history import Removed
 
 logger = logging.getLogger("tap-bitbucket-dc")
 
@@ -68,6 +71,8 @@ class Visit:
         repository: Repository,
         bookmark: Bookmark,
         ahead: Ahead | None = None,
+        *,
+        full_table: bool = False,
     ) -> None:
         """Ask nothing yet.
 
@@ -75,13 +80,15 @@ class Visit:
             client: Where to read.
             repository: What to read.
             bookmark: How far it was read before.
-            ahead: How the pages of a first read are requested in parallel; None for one
+            ahead: How the pages of a whole history are requested in parallel; None for one
                 after the other.
+            full_table: Whether all commits are read, and not only new ones.
         """
         self._client = client
         self._repository = repository
         self._bookmark = bookmark
-        self._ahead = ahead
+        self._history = History(client, repository, ahead)
+        self._full_table = full_table
 
     def default_branch(self) -> DefaultBranch:
         """Ask for the default branch: one request."""
@@ -129,15 +136,23 @@ class Visit:
             # A part of that range may be in the table. It is finished first, so that the
             # commits that were removed from it since are known.
             yield from self._unfinished()
-        if head != self._bookmark.head:
-            yield from self._move(head or EMPTIED)
+        if head != self._bookmark.head or (self._full_table and head):
+            yield from self._move(head or EMPTIED, full_table=self._full_table)
 
-    def _move(self, until: str) -> Iterator[CommitPage]:
-        """Yield what lies between the head in the state and another commit."""
+    def _move(self, until: str, *, full_table: bool = False) -> Iterator[CommitPage]:
+        """Yield what lies between the head in the state and another commit, or ``EMPTIED``."""
         if until == EMPTIED:
-            yield from self._removed(None)
-        else:
-            yield from self._range(until)
+            yield from self._emptied()
+            return
+        since = None if full_table else self._bookmark.head
+        if self._bookmark.until != until or since or full_table:
+            self._bookmark = Bookmark(self._bookmark.head, until)
+        try:
+            yield from self._range(until, since)
+        except errors.NoSuchCommitError:
+            if since is None or not self._history.has(until):
+                raise _EndLostError from None
+            yield from self._in_full(until)
 
     def _unfinished(self) -> Iterator[CommitPage]:
         """Finish the range that a former run, or this one, began."""
@@ -153,109 +168,133 @@ class Visit:
 
     def _restored(self) -> Iterator[CommitPage]:
         """Yield what the head in the state leads to once more: some may be marked as removed."""
-        before = self._bookmark
-        if before.head is not None:
+        head = self._bookmark.head
+        if head is not None:
             with contextlib.suppress(errors.NoSuchCommitError):
-                for page in self._read(before.head, None, 0):
-                    yield CommitPage(page.values, True, before, before)  # noqa: FBT003
-        self._bookmark = Bookmark(before.head)
-        yield CommitPage([], True, before, self._bookmark)  # noqa: FBT003
+                for commits in self._history.complete(Ancestry(head, is_whole=True), head):
+                    yield self._page(commits)
+        yield self._page([], then=Bookmark(head))
 
-    def _range(self, until: str) -> Iterator[CommitPage]:
+    def _range(self, until: str, since: str | None) -> Iterator[CommitPage]:
         """Yield what is new up to a commit, then what is no longer reachable."""
-        since = self._bookmark.head
-        if self._bookmark.until != until:
-            self._bookmark = Bookmark(since, until)
-        forward = since is None
-        ends: set[str] = set()
-        try:
-            for page in self._read(until, since, self._bookmark.start):
-                if since is not None:
-                    _follow(page.values, ends)
-                    forward = since in ends
-                resume_at = Bookmark(since, until, page.start)
-                if page.next_start is not None:
-                    then = Bookmark(since, until, page.next_start)
-                else:
-                    then = Bookmark(until) if forward else resume_at
-                self._bookmark = then
-                yield CommitPage(page.values, True, resume_at, then)  # noqa: FBT003
-        except errors.NoSuchCommitError:
-            yield from self._in_full(until)
+        if self._bookmark.start:
+            yield from self._resumed(until)
             return
-        if not forward:
-            yield from self._removed(until, ends)
+        old = self._bookmark.head
+        seen = Ancestry(until, is_whole=since is None)
+        if since:
+            seen.outside.add(since)
+        for page in self._history.pages(until, since):
+            commits = seen.take(page.values)
+            is_last = page.next_start is None
+            if is_last and not seen.wanted() and (old is None or seen.names(old)):
+                yield self._page(commits, then=Bookmark(until))
+                return
+            then = self._bookmark
+            if old is None and page.next_start:
+                then = Bookmark(None, until, page.next_start, len(seen))
+            yield self._page(commits, then=then)
+        yield from self._proven(seen, until, since)
+        yield self._page([], then=Bookmark(until))
 
-    def _in_full(self, until: str) -> Iterator[CommitPage]:
-        """Read a whole history, because the server does not know ``since``."""
-        if self._bookmark.head is None or not self._exists(until):
-            raise _EndLostError
+    def _resumed(self, until: str) -> Iterator[CommitPage]:
+        """Yield the rest of a first read that a former run began.
+
+        Its earlier pages are not known any more, so Bitbucket's count proves it; else it
+        begins anew.
+        """
+        total = self._history.count(until)
+        _, _, start, rows = self._bookmark
+        seen = Ancestry(is_whole=True)
+        if total is not None:
+            for page in self._history.pages(until, start=start):
+                commits = seen.take(page.values)
+                if page.next_start is None and rows + len(seen) == total:
+                    yield self._page(commits, then=Bookmark(until))
+                    return
+                then = self._bookmark
+                if page.next_start:
+                    then = Bookmark(None, until, page.next_start, rows + len(seen))
+                yield self._page(commits, then=then)
         logger.warning(
-            "%s was rewritten and its former commits were collected: reading it in "
-            "full; commits that are gone keep on_default_branch true",
+            "%s was read in part, and Bitbucket's count does not confirm it: reading it anew",
             self._repository,
         )
-        self._bookmark = Bookmark(None)
-        yield from self._range(until)
+        self._bookmark = Bookmark(None, until)
+        yield from self._range(until, None)
 
-    def _removed(self, new: str | None, ends: Collection[str] = ()) -> Iterator[CommitPage]:
-        """Yield the commits that the former head leads to and the new one does not.
+    def _proven(self, seen: Ancestry, until: str, since: str | None) -> Iterator[CommitPage]:
+        """Yield what is missing of a range, then the commits that were removed.
 
-        Args:
-            new: None if there is no default branch any more.
-            ends: Commits that the new head leads to. If one of them comes back, wrong clocks
-                misled git (``SLOP`` in its revision.c), and other commits may be wrong as
-                well: only a history that is read in full is certain.
+        Raises:
+            SkippableError: The answers of the server contradict each other.
         """
+        old = self._bookmark.head
+        removed = None
+        if old is not None and not seen.names(old):
+            removed = self._removed(old, until)
+            if removed:
+                seen.outside |= {commit for commit in seen.missing if removed.seen.names(commit)}
+        for commits in self._history.rest(seen, since):
+            yield self._page(commits)
+        if old is None or removed is None or seen.names(old):
+            return
+        if old not in removed.seen:  # nothing leads to the old head, so it must be among them
+            removed = self._removed(old, until)
+            if removed is None or old not in removed.seen:
+                raise self._history.incomplete({old})
+        for commits in self._history.gone(removed, seen):
+            yield self._page(commits, on_default_branch=False)
+
+    def _removed(self, old: str, new: str) -> Removed | None:
+        """Return what leads to the former head and not to the new one.
+
+        None if the server has collected the former head, and cannot tell.
+        """
+        try:
+            return self._history.removed(old, new)
+        except errors.NoSuchCommitError:
+            if not self._history.has(new):
+                raise _EndLostError from None
+            self._warn_of_collected("they")
+            return None
+
+    def _in_full(self, until: str) -> Iterator[CommitPage]:
+        """Read a whole history, because the server does not know the head in the state."""
+        self._history.require_same_repository()
+        self._warn_of_collected("reading it in full; commits that are gone")
+        self._bookmark = Bookmark(None, until)
+        yield from self._move(until)
+
+    def _emptied(self) -> Iterator[CommitPage]:
+        """Yield all commits as removed: there is no default branch any more."""
         old = self._bookmark.head
         if old is None:
             return
-        before = self._bookmark if new else Bookmark(old, EMPTIED)
-        after = Bookmark(new)
-        misled = False
+        self._history.require_same_repository()
+        self._bookmark = Bookmark(old, EMPTIED)
         try:
-            for page in self._read(old, new, 0):
-                misled = misled or any(commit.id in ends for commit in page.values)
-                last = page.next_start is None and not misled
-                self._bookmark = after if last else before
-                yield CommitPage(page.values, False, before, self._bookmark)  # noqa: FBT003
+            for commits in self._history.complete(Ancestry(old, is_whole=True), old):
+                yield self._page(commits, on_default_branch=False)
         except errors.NoSuchCommitError:
-            if new is not None and not self._exists(new):
-                raise _EndLostError from None
-            logger.warning(
-                "%s was rewritten and its former commits were collected: they keep "
-                "on_default_branch true",
-                self._repository,
-            )
-            self._bookmark = after
-            yield CommitPage([], False, before, after)  # noqa: FBT003
-        if new is not None and misled:
-            logger.warning("%s has dates that mislead git: reading it in full", self._repository)
-            self._bookmark = Bookmark(None)
-            yield from self._range(new)
+            self._warn_of_collected("they")
+        yield self._page([], on_default_branch=False, then=Bookmark())
 
-    def _read(self, until: str, since: str | None, start: int) -> Iterator[Page[Commit]]:
-        # What is new is mostly one page: only a first read is requested ahead.
-        ahead = self._ahead if since is None else None
-        try:
-            yield from self._client.commits(
-                self._repository, until=until, since=since, start=start, ahead=ahead
-            )
-        except errors.NoDefaultBranchError as error:
-            # The repository was emptied meanwhile: then no commit is known either.
-            raise errors.NoSuchCommitError(
-                error.args[0], url=error.url, status=error.status
-            ) from None
+    def _warn_of_collected(self, which: str) -> None:
+        logger.warning(
+            "%s was rewritten and its former commits were collected: %s keep "
+            "on_default_branch true",
+            self._repository,
+            which,
+        )
 
-    def _exists(self, commit: str) -> bool:
-        try:
-            next(self._read(commit, None, 0))
-        except errors.NoSuchCommitError:
-            return False
-        return True
-
-
-def _follow(commits: list[Commit], ends: set[str]) -> None:
-    """Add the parents of commits to the ends, and remove the commits themselves."""
-    ends.update(parent.id for commit in commits for parent in commit.parents)
-    ends.difference_update(commit.id for commit in commits)
+    def _page(
+        self,
+        commits: list[Commit],
+        *,
+        on_default_branch: bool = True,
+        then: Bookmark | None = None,
+    ) -> CommitPage:
+        resume_at = self._bookmark
+        self._bookmark = then or resume_at
+        return CommitPage(commits, on_default_branch, resume_at, self._bookmark)

@@ -5,7 +5,7 @@
     {"bookmarks": {"commits": {"partitions": [
       {"context": {"repository_id": 12}, "replication_key": "committer_timestamp",
        "replication_key_value": "2026-11-20T08:00:00Z", "head": "76c728b9…",
-       "reading": {"until": "9f2c…", "start": 4000}, "repository": "PAY/ledger"}]}}}
+       "reading": {"until": "9f2c…", "start": 4000, "rows": 4000}, "repository": "PAY/ledger"}]}}}
 
 ``replication_key_value``, the newest committer date seen, is for people. Decisions use ``head``:
 all commits up to it have been written. ``reading`` is there while those up to ``until`` are
@@ -33,6 +33,7 @@ logger = logging.getLogger("tap-bitbucket-dc")
 STREAM = "commits"
 REPLICATION_KEY = "committer_timestamp"
 LONGEST_NAME = 102  # bytes of `repository` as JSON, so that a partition stays small
+MELTANO = "singer_state"  # the key under which Meltano keeps a state
 EMPTIED = ""  # the `until` of a bookmark whose default branch is gone
 
 Json = dict[str, Any]
@@ -41,13 +42,14 @@ Json = dict[str, Any]
 class Bookmark(NamedTuple):
     """How far a repository was read. All commits up to ``head`` have been written.
 
-    Those from ``head`` to ``until`` are being read, and the pages before ``start`` have been
-    written.
+    Those from ``head`` to ``until`` are being read. Of a first read, which has no ``head``, the
+    pages before ``start`` have been written, with ``rows`` commits.
     """
 
     head: str | None = None
     until: str | None = None
     start: int = 0
+    rows: int = 0
 
 
 class _Context(msgspec.Struct):
@@ -57,6 +59,7 @@ class _Context(msgspec.Struct):
 class _Reading(msgspec.Struct):
     until: Annotated[str, msgspec.Meta(pattern=r"\A([0-9a-f]{40})?\Z")]
     start: Annotated[int, msgspec.Meta(ge=0)]
+    rows: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 class _Key(msgspec.Struct):
@@ -74,7 +77,7 @@ class _Place(msgspec.Struct):
     def bookmark(self) -> Bookmark:
         if self.reading is None:
             return Bookmark(self.head)
-        return Bookmark(self.head, self.reading.until, self.reading.start)
+        return Bookmark(self.head, self.reading.until, self.reading.start, self.reading.rows)
 
 
 class _Shape(msgspec.Struct):
@@ -245,11 +248,9 @@ def _repository_id(partition: object) -> int | None:
 
 
 def _write(partition: Json, bookmark: Bookmark) -> None:
-    head, until, start = bookmark
-    for name, value in (
-        ("head", head),
-        ("reading", None if until is None else {"until": until, "start": start}),
-    ):
+    head, until, start, rows = bookmark
+    reading = {"until": until, "start": start, **({"rows": rows} if rows else {})}
+    for name, value in (("head", head), ("reading", None if until is None else reading)):
         if value is None:
             partition.pop(name, None)
         else:

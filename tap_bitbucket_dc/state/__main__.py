@@ -16,13 +16,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tap_bitbucket_dc.state import STREAM
+from tap_bitbucket_dc.state import MELTANO, STREAM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 Json = dict[str, Any]
-MELTANO = "singer_state"  # the key under which Meltano keeps a state
 
 
 class StateError(Exception):
@@ -53,6 +52,12 @@ def merge(states: Mapping[str, Json]) -> Json:
 
 
 def _partitions(name: str, state: Json) -> list[Json]:
+    if not state.get(MELTANO, state):
+        msg = (
+            f"{name} is empty: its shard has not run yet. Let it run first, or leave the file "
+            "out; then that shard reads its repositories in full"
+        )
+        raise StateError(msg)
     try:
         found = state.get(MELTANO, state)["bookmarks"][STREAM]["partitions"]
         if all(isinstance(partition, dict) for partition in found):
@@ -65,7 +70,7 @@ def _partitions(name: str, state: Json) -> list[Json]:
 
 def _read(file: Path) -> Json:
     try:
-        state = json.loads(file.read_text("utf-8"))
+        state = json.loads(file.read_text("utf-8") or "{}")
     except (OSError, ValueError) as error:
         msg = f"{file} cannot be read: {error}"
         raise StateError(msg) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tests import singer
+from tests.contract.catalogs import catalog
 
 if TYPE_CHECKING:
     from tests.conftest import Sync
@@ -21,6 +22,13 @@ class Target(singer.Table):
     def read(self, **settings: Any) -> singer.Output:
         """Run the tap to a good end and take all it writes."""
         output = self._sync(self.state, **settings)
+        assert output.exit_code == 0, output.log
+        self.take(output.messages)
+        return output
+
+    def read_full_table(self) -> singer.Output:
+        """Run the tap with commits as FULL_TABLE to a good end and take all it writes."""
+        output = self._sync(self.state, catalog(full_table=["commits"]))
         assert output.exit_code == 0, output.log
         self.take(output.messages)
         return output

@@ -157,7 +157,7 @@ def test_a_repository_without_access_is_a_row_and_no_failure(
         (SECOND_PAGE, LOGIN_PAGE, "not_bitbucket"),
     ],
 )
-def test_lasting_trouble_of_one_repository_is_its_own(  # noqa: PLR0913, PLR0917 fixtures
+def test_lasting_trouble_of_one_repository_is_its_own(
     bitbucket: Bitbucket,
     sync: Sync,
     repository: MakeRepository,

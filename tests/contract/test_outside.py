@@ -185,3 +185,20 @@ def test_the_case_of_a_host_does_not_matter_to_a_redirect(bitbucket: Bitbucket, 
     bitbucket.faults.append(redirect(f"{here}/rest/api/latest/projects", "/1.0/projects\\?"))
     output = sync(base_url=base_url)
     assert output.exit_code == 0, output.log
+
+
+# Threads
+
+
+def test_no_thread_is_left_when_repositories_fail_while_the_server_refuses_the_probe(
+    bitbucket: Bitbucket, sync: Sync, repository: MakeRepository
+) -> None:
+    for n in range(12):
+        repository(f"PAY/r{n}").commit()
+    bitbucket.faults += [
+        Fault("branches/default", status=503, times=None),
+        Fault("application-properties", status=400, times=None),
+    ]
+    before = set(threading.enumerate())
+    assert sync(max_retries=0).code == "unavailable"
+    assert {thread for thread in threading.enumerate() if "Pool" in thread.name} <= before

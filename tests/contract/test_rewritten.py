@@ -8,6 +8,7 @@ import pytest
 
 from tap_bitbucket_dc import writer
 from tap_bitbucket_dc.emulator import Fault
+from tap_bitbucket_dc.extract import history
 from tests.contract.target import Target, flags, partitions
 
 if TYPE_CHECKING:
@@ -296,7 +297,56 @@ def test_another_repository_under_the_same_name_is_read_in_full(
     other.commits(3)  # the same dates, so the same ids
     assert len(flags(target.read())) == 3
     assert target.holds(other, 13)
-    assert list(partitions(target.state)) == [13]
+
+
+def test_a_repository_that_left_its_name_to_another_keeps_its_place(
+    target: Target,
+    ledger: GitRepository,
+    repository: Callable[[str], GitRepository],
+    root: Path,
+) -> None:
+    ledger.commits(3)
+    target.read(projects=["PAY"])
+    ledger.rename(root / "OPS/ledger")
+    repository("PAY/ledger").facts(id=13).commits(2)
+    target.read(projects=["PAY"])
+    assert sorted(partitions(target.state)) == [12, 13]
+    target.read()
+    assert target.holds(ledger)
+    assert flags(target.read()) == []
+
+
+@pytest.mark.parametrize("is_empty", [True, False])
+def test_a_repository_whose_name_is_taken_between_listing_and_reading_fails(
+    sync: Sync,
+    target: Target,
+    ledger: GitRepository,
+    repository: Callable[[str], GitRepository],
+    bitbucket: Bitbucket,
+    root: Path,
+    *,
+    is_empty: bool,
+) -> None:
+    ledger.commits(3)
+    target.read()
+
+    def take_over(request: Request) -> None:
+        if request.path.endswith("/ledger/branches/default"):
+            bitbucket.on_request.clear()
+            ledger.rename(root / "PAY/journal")
+            other = repository("PAY/ledger").facts(id=13)
+            if not is_empty:
+                other.commit("Of another repository")
+
+    bitbucket.on_request.append(take_over)
+    output = sync(target.state)
+    assert output.code == "unexpected_answer"
+    assert "was the repository 12 when it was listed, and is 13 now" in output.last_line
+    assert flags(output) == []
+    target.take(output.messages)
+    target.read()
+    assert target.holds(ledger)
+    assert flags(target.read()) == []
 
 
 def test_two_repositories_that_change_names_are_told_apart(
@@ -528,7 +578,84 @@ def test_commits_out_as_removed_return_though_the_head_that_removed_them_is_coll
     assert flags(target.read()) == []
 
 
+# FULL_TABLE in between
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_commits_that_only_a_full_table_run_saw_are_marked_when_they_are_removed(
+    target: Target, ledger: GitRepository, *, is_kept: bool
+) -> None:
+    old = ledger.commits(4)
+    target.read()
+    amend(ledger, old[1], 3)
+    full = target.read_full_table()
+    assert set(ledger.rev_list()) == {commit for commit, flag in flags(full) if flag}
+    assert {commit for commit, flag in flags(full) if not flag} == set(old[2:])
+    if not is_kept:
+        amend(ledger, old[0])
+    target.read()
+    assert target.holds(ledger)
+    assert flags(target.read()) == []
+
+
 # Clocks that were wrong
+
+
+SEVENTIES = range(100, 108)  # seconds since 1970: more commits than git looks behind
+
+
+def merge_what_began_before_the_seventies(ledger: GitRepository) -> tuple[str, str]:
+    """Return the first parent of a merge, and the merge, which is the head."""
+    base = ledger.commits(3)[1]
+    for date in SEVENTIES:
+        first = ledger.commit("A clock that starts at 1970", date=date)
+    side = ledger.commit("Side", parents=[base], branch="side")
+    side = ledger.commit("More", parents=[side], branch="side")
+    return first, ledger.merge(first, side)
+
+
+@pytest.mark.parametrize("is_amended", [False, True])
+def test_live_commits_keep_their_flag_though_git_calls_them_removed(
+    target: Target, ledger: GitRepository, *, is_amended: bool
+) -> None:
+    first, merge = merge_what_began_before_the_seventies(ledger)
+    target.read()
+    ledger.point("main", first)
+    if is_amended:
+        ledger.commit("Instead of the merge", date=110)
+    claimed = set(ledger.rev_list(merge, "^main"))
+    assert claimed & set(ledger.rev_list()), "git is right: then this test shows nothing"
+    target.read()
+    assert target.holds(ledger)
+    assert flags(target.read()) == []
+
+
+@pytest.mark.usefixtures("small_writes")
+def test_live_commits_keep_their_flag_after_a_range_that_was_interrupted(
+    target: Target, ledger: GitRepository, bitbucket: Bitbucket
+) -> None:
+    bitbucket.page_caps["commits"] = 2
+    first, _ = merge_what_began_before_the_seventies(ledger)
+    target.read()
+    ledger.point("main", first)
+    for date in range(110, 115):
+        ledger.commit("Instead of the merge", date=date)
+    target.read_until(3)
+    target.read()
+    assert target.holds(ledger)
+    assert flags(target.read()) == []
+
+
+def test_a_long_list_of_removed_commits_is_read_again_rather_than_kept(
+    target: Target, ledger: GitRepository, monkeypatch: pytest.MonkeyPatch, bitbucket: Bitbucket
+) -> None:
+    monkeypatch.setattr(history, "MOST_KEPT", 4)
+    bitbucket.page_caps["commits"] = 3
+    old = ledger.commits(12)
+    target.read()
+    ledger.point("main", old[2])
+    assert len(flags(target.read())) == 9
+    assert target.holds(ledger)
 
 
 def test_commits_that_git_calls_removed_because_clocks_were_wrong_keep_their_flags(
@@ -544,6 +671,6 @@ def test_commits_that_git_calls_removed_because_clocks_were_wrong_keep_their_fla
     removed = ledger.rev_list(str(partitions(target.state)[12]["head"]), "^main")
     assert fork in removed, "git is right: then this test shows nothing"
     output = target.read()
-    assert "PAY/ledger has dates that mislead git: reading it in full" in output.log
+    assert "PAY/ledger has dates that mislead git: comparing with its whole history" in output.log
     assert target.holds(ledger)
     assert flags(target.read()) == []

@@ -251,6 +251,15 @@ def test_what_is_no_state_is_not_merged(tmp_path: Path, text: str) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("text", ["", "{}", '{"singer_state": {}}'])
+def test_of_a_shard_that_has_not_run_yet_the_command_says_what_to_do(
+    tmp_path: Path, text: str
+) -> None:
+    file = tmp_path / "1.json"
+    file.write_text(text)
+    assert "its shard has not run yet. Let it run first" in merge_command(file).stderr
+
+
 def test_states_that_differ_in_a_repository_are_not_merged() -> None:
     same, other = state_of((1, "a"), (2, "b")), state_of((2, "c"))
     assert merge({"one": same, "two": same}) == same

@@ -142,7 +142,7 @@ def test_an_unknown_ca_is_a_tls_error_at_once(secure: Bitbucket) -> None:
     [("127.0.0.1", EXPIRED, "expired"), ("b.example.com", None, "127.0.0.1")],
     ids=["expired", "of another host"],
 )
-def test_a_certificate_that_is_no_good_is_a_tls_error(  # noqa: PLR0913, PLR0917 fixtures
+def test_a_certificate_that_is_no_good_is_a_tls_error(
     root: Path,
     ca: trustme.CA,
     ca_file: str,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from tap_bitbucket_dc.emulator import Bitbucket
+from tap_bitbucket_dc.emulator import Bitbucket, Fault
 from tests.end_to_end.project import MeltanoProject
 from tests.end_to_end.warehouse import Warehouse, warehouse
 from tests.end_to_end.world import World, loaded, made
@@ -132,30 +132,34 @@ def test_jsonl_files_hold_every_commit(
 def test_five_kills_and_pushes_between_them_lose_no_commit(
     world: World, bitbucket: Bitbucket, database: Warehouse, project: MeltanoProject
 ) -> None:
-    world.repositories["LAB/notes"].commits(900)
+    # Each page is large enough to be written at once, and the last ones never come: no run can
+    # be over before it is killed.
+    world.repositories["LAB/notes"].commits(900, message="x" * 6000)
     bitbucket.page_caps["commits"] = 50
-    bitbucket.latency = 0.02
+    bitbucket.faults.append(Fault(r"notes/commits.*start=8\d\d", kind="hang", times=None))
     draw = random.Random(20)  # noqa: S311 - where to kill is no secret
     for _ in range(5):
-        _kill_when_grown(draw.randint(1, 150), database, project)
+        _kill_once_received(draw.randint(1, 400), database, project)
         world.push_late_merge(draw.choice(world.with_history()))
+    bitbucket.faults.clear()
     # The killed runs left their mark in Meltano's database, hence --force.
     project.run("--force", *POSTGRES)
     assert loaded(database) == world.commits()
 
 
-def _kill_when_grown(rows: int, database: Warehouse, project: MeltanoProject) -> None:
-    """Run Meltano, and kill it and all it started when the table has so many rows more."""
-    enough = _rows(database) + rows
+def _kill_once_received(rows: int, database: Warehouse, project: MeltanoProject) -> None:
+    """Run Meltano, and kill it and all it started once the table received so many rows."""
+    started = _now(database)
     with project.start("run", "--force", *POSTGRES) as meltano:
-        while _rows(database) < enough:
+        while _rows(database, started) < rows:
             assert meltano.poll() is None, project.log
             time.sleep(0.1)
 
 
-def _rows(database: Warehouse) -> int:
+def _rows(database: Warehouse, since: datetime) -> int:
+    query = "select count(*) from bitbucket.commits where _sdc_received_at >= %s"
     try:
-        rows: int = database.query("select count(*) from bitbucket.commits")[0][0]
+        rows: int = database.query(query, since)[0][0]
     except psycopg.errors.UndefinedTable:  # before the first batch
         return 0
     return rows

@@ -5,7 +5,21 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from tap_bitbucket_dc.emulator import BUSY, CUT, HTML_502, RESET, TOO_MANY, Fault
+from tap_bitbucket_dc.emulator import (
+    BUSY,
+    CUT,
+    EMPTY_PAGE,
+    HTML_502,
+    LAST_TOO_EARLY,
+    RESET,
+    START_IGNORED,
+    START_IGNORED_AND_LAST,
+    TOO_MANY,
+    WITHOUT_FIRST_ROW,
+    WITHOUT_LAST_ROW,
+    WITHOUT_MIDDLE_ROW,
+    Fault,
+)
 
 if TYPE_CHECKING:
     from tap_bitbucket_dc.emulator import Request
@@ -36,6 +50,19 @@ LASTING = [
     Fault(status=401, body=EXPIRED, content_type=JSON),
 ]
 """Not tried again: the repository fails, is inaccessible, or the run ends."""
+
+
+LIES = [
+    EMPTY_PAGE,
+    LAST_TOO_EARLY,
+    START_IGNORED,
+    START_IGNORED_AND_LAST,
+    WITHOUT_FIRST_ROW,
+    WITHOUT_MIDDLE_ROW,
+    WITHOUT_LAST_ROW,
+]
+"""Wrong answers with status 200. Bitbucket is asked for what is missing once more: at most one of
+them in a run, because two could confirm each other."""
 
 
 class Nth:

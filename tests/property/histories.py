@@ -27,16 +27,12 @@ class Difference(NamedTuple):
 
     Attributes:
         added: Reached by the new, not by the old; git may list more that the new reaches.
-        removed: Reached by the old, not by the new.
-        mistaken: Those of the removed that the new reaches nevertheless: git goes by dates, and
-            gives up after a few commits whose clocks were wrong.
-        noticed: Whether one of the mistaken is a parent of one that was added.
+        removed: Reached by the old, not by the new. Git may list more, because it goes by dates and
+            gives up after a few commits whose clocks were wrong; the tap must not believe it.
     """
 
     added: frozenset[str]
     removed: frozenset[str]
-    mistaken: frozenset[str] = frozenset()
-    noticed: bool = False
 
 
 class History:
@@ -98,18 +94,14 @@ class History:
         return change.__name__
 
     def difference(self, old: str | None, new: str | None) -> Difference:
-        """Return what git lists between two commits."""
+        """Return what the tap has to find between two commits."""
         reached, former = self.reach(new), self.reach(old)
         exact = Difference(reached - former, former - reached)
         if not self.skewed or not {old, new} <= self.present:
             return exact
         added = frozenset(self.git.rev_list(str(new), f"^{old}"))
-        removed = frozenset(self.git.rev_list(str(old), f"^{new}"))
         assert exact.added <= added <= reached
-        assert exact.removed <= removed <= former
-        parents = {parent for commit in added for parent in self._parents[commit]}
-        noticed = bool(parents & removed)
-        return Difference(added, removed, removed & reached, noticed)
+        return Difference(added, exact.removed)
 
     # Changes.
 

@@ -22,7 +22,7 @@ from tests import singer
 from tests.git_repository import GitRepository
 from tests.property import histories
 from tests.property.claims import COLLECTED, RESTARTED, Claims, was_read
-from tests.property.faults import LASTING, PASSING, Nth, is_about
+from tests.property.faults import LASTING, LIES, PASSING, Nth, is_about
 from tests.property.histories import History
 
 if TYPE_CHECKING:
@@ -68,7 +68,12 @@ class Plan(NamedTuple):
     @property
     def may_fail(self) -> bool:
         """Whether exit 1, or a repository left out, is no surprise."""
-        return self.collects or any(fault.status in {401, 404} for fault in self.faults)
+        lasting = any(fault.status in {401, 404} for fault in self.faults)
+        return self.collects or self.lies or lasting
+
+    @property
+    def lies(self) -> bool:
+        return any(fault.kind == "replace" for fault in self.faults)
 
     @property
     def collects(self) -> bool:
@@ -141,6 +146,7 @@ class World:
         else:
             history.git.delete()
             self.histories.remove(history)
+            self.claims.replaced.add(history.id)
         if happens.endswith("replace"):
             self._add(old)
 
@@ -164,9 +170,12 @@ class World:
     def _faults(self) -> list[Fault]:
         random = self._random
         kinds = PASSING if random.randrange(2) else [*PASSING, *LASTING]
+        drawn = [random.choice(kinds) for _ in range(random.randint(1, RETRIES))]
+        if random.randrange(2):
+            drawn.append(random.choice(LIES))
         return [
-            random.choice(kinds).on(Nth(random.choice(self.histories).name, random.randint(1, 6)))
-            for _ in range(random.randint(1, RETRIES))
+            fault.on(Nth(random.choice(self.histories).name, random.randint(1, 6)))
+            for fault in drawn
         ]
 
     def run(self, plan: Plan) -> singer.Output:
@@ -179,7 +188,7 @@ class World:
         claims.note_limits(output)
         complete = all(was_read(history, output) for history in self.histories)
         assert plan.may_fail or (complete and not output.exit_code), output.log
-        if not plan.collects:
+        if not (plan.collects or plan.lies):
             claims.check_emitted(output)
         taken = len(output.messages) if plan.cut is None else len(output.messages) * plan.cut // 100
         claims.table.take(output.messages[:taken])
@@ -197,7 +206,9 @@ class World:
         hook.end()
         self.bitbucket.on_request.clear()
         self.counts["changes while it runs"] += hook.changed
-        self.counts["faults"] += len(plan.faults) - len(self.bitbucket.faults)
+        left = [fault.kind for fault in self.bitbucket.faults]
+        self.counts["faults"] += len(plan.faults) - len(left)
+        self.counts["lies"] += plan.lies - left.count("replace")
         self.bitbucket.faults.clear()
         return output
 

@@ -1,0 +1,129 @@
+"""The graph of the commits that a server sends: which of them are missing, by its own word.
+
+A commit names its parents. So an answer proves itself: each parent has to arrive as well, unless
+it lies outside of the range that was asked for. Sends no request and knows no bookmark.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tap_bitbucket_dc.bitbucket import Commit
+
+MOST_MISSING = 10_000  # until those that arrived before their children are sorted out
+
+
+class Ancestry:
+    """The commits of one range that have arrived, and those that still have to.
+
+    A commit is remembered by the 64 bits of its id's hash: 8 bytes, and 70 more once it matters
+    which commits they are. In an ordinary history it does not: parents follow their children.
+    """
+
+    def __init__(self, until: str | None = None, *, is_whole: bool = False) -> None:
+        """Begin with nothing.
+
+        Args:
+            until: Has to arrive.
+            is_whole: Whether the range is a whole history. Wrong clocks do not matter to it.
+        """
+        self.missing: set[str] = {until} if until else set()
+        """Commits that were asked for, or are named as a parent, and have not arrived."""
+        self.outside: set[str] = set()
+        """Those of them that lie outside of the range, so that they need not arrive."""
+        self.has_root = False
+        """Whether a commit without parents has arrived; not known of a whole history."""
+        self.is_skewed = False
+        """Whether a commit is older than its parent; not known of a whole history.
+
+        Git walks from new to old and stops early (``SLOP`` in its revision.c), so it may list
+        commits that ought to be excluded. It lists a parent after its child: where dates rise
+        in a listing, a clock was wrong.
+        """
+        self._is_whole = is_whole
+        self._keys = array("q")
+        self._index: set[int] | None = None
+        self._last_date: int | None = None
+
+    def __len__(self) -> int:
+        """Return how many commits have arrived."""
+        return len(self._keys) if self._index is None else len(self._index)
+
+    def __contains__(self, commit_id: str) -> bool:
+        """Return whether a commit has arrived."""
+        return hash(commit_id) in self._indexed()
+
+    def names(self, commit_id: str) -> bool:
+        """Return whether a commit has arrived, or is a parent of one that has."""
+        return commit_id in self.missing or commit_id in self
+
+    def wanted(self) -> set[str]:
+        """Return the commits that still have to arrive."""
+        if self._index is None and not self.missing <= self.outside:
+            self._sort_out()
+        return self.missing - self.outside
+
+    def begin(self) -> None:
+        """Note that another listing begins, whose dates start anew."""
+        self._last_date = None
+        self._indexed()
+
+    def take(self, commits: list[Commit]) -> list[Commit]:
+        """Note the commits of a page.
+
+        Returns:
+            Those that had not arrived before, as far as that is known.
+        """
+        if self._index is not None:
+            commits = self._new(commits)
+        ids = [commit.id for commit in commits]
+        named = [parent.id for commit in commits for parent in commit.parents]
+        if self.missing == {*ids[:1]} and named[:-1] == ids[1:]:
+            self.missing = {*named[-1:]}  # a chain: each is the parent of the one before it
+        else:
+            self.missing.update(named)
+            self.missing.difference_update(ids)
+        self._keys.extend(map(hash, ids))
+        if self._index is not None:
+            self._index.update(map(hash, ids))
+        if self._index is not None or len(self.missing) > MOST_MISSING:
+            self._sort_out()
+        if not self._is_whole:
+            self._look_at(commits)
+        return commits
+
+    def overlaps(self, other: Ancestry) -> bool:
+        """Return whether a commit has arrived here that the other one has, or names."""
+        if not self._indexed().isdisjoint(other._indexed()):
+            return True
+        return any(commit_id in self for commit_id in other.missing)
+
+    def remove(self, other: Ancestry) -> None:
+        """Forget the commits that have arrived in the other one as well."""
+        self._indexed().difference_update(other._indexed())
+
+    def _indexed(self) -> set[int]:
+        if self._index is None:
+            self._index = set(self._keys)
+        return self._index
+
+    def _sort_out(self) -> None:
+        """Take out of the missing what arrived before the commit that names it."""
+        index = self._indexed()
+        self.missing = {commit_id for commit_id in self.missing if hash(commit_id) not in index}
+
+    def _new(self, commits: list[Commit]) -> list[Commit]:
+        unique = {commit.id: commit for commit in commits}
+        return [commit for commit_id, commit in unique.items() if commit_id not in self]
+
+    def _look_at(self, commits: list[Commit]) -> None:
+        last = self._last_date
+        for commit in commits:
+            date = commit.committer_timestamp
+            if date is not None:
+                self.is_skewed = self.is_skewed or (last is not None and date > last)
+                last = date
+            self.has_root = self.has_root or not commit.parents
+        self._last_date = last

@@ -1,0 +1,234 @@
+"""The history of one repository, read until it is complete by its own graph.
+
+An answer of a server may be wrong although its status is 200: empty, cut short, shifted, or
+without a row. What is missing is asked for once more. If it does not come then either, reading
+fails, and the caller's bookmark does not move. Knows no bookmark.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from typing import TYPE_CHECKING, NamedTuple
+
+from tap_bitbucket_dc.bitbucket import errors
+from tap_bitbucket_dc.extract.ancestry import Ancestry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from tap_bitbucket_dc.bitbucket import Ahead, Client, Commit, Page, Repository
+
+MOST_KEPT = 10_000  # removed commits in memory while it is not certain that they are
+MOST_NAMED = 3  # ids in a sentence
+
+logger = logging.getLogger("tap-bitbucket-dc")
+
+
+class Removed(NamedTuple):
+    """What leads to a former head and not to the new one, as the server says."""
+
+    until: str
+    """The former head."""
+    since: str
+    """The new head."""
+    seen: Ancestry
+    commits: list[Commit]
+    """Not all of them, if they are more than ``MOST_KEPT``."""
+
+
+class History:
+    """Reads the commits of one repository."""
+
+    def __init__(self, client: Client, repository: Repository, ahead: Ahead | None) -> None:
+        """Ask nothing yet.
+
+        Args:
+            client: Where to read.
+            repository: What to read.
+            ahead: How the pages of a whole history are requested in parallel; None for one
+                after the other.
+        """
+        self._client = client
+        self._repository = repository
+        self._ahead = ahead
+        self._wholes: dict[str, Ancestry] = {}
+
+    def pages(self, until: str, since: str | None = None, start: int = 0) -> Iterator[Page[Commit]]:
+        """Yield the pages of a range as the server sends them.
+
+        Raises:
+            NoSuchCommitError: ``until`` or ``since`` is not in the repository, or not any more.
+        """
+        # What is new is mostly one page: only a whole history is requested ahead.
+        ahead = self._ahead if since is None else None
+        with _emptied_is_unknown():
+            yield from self._client.commits(
+                self._repository, until=until, since=since, start=start, ahead=ahead
+            )
+
+    def has(self, commit: str) -> bool:
+        """Return whether the server knows a commit: one request."""
+        try:
+            next(self.pages(commit))
+        except errors.NoSuchCommitError:
+            return False
+        return True
+
+    def count(self, until: str) -> int | None:
+        """Return how many commits lead to ``until``, None if the server does not tell.
+
+        Raises:
+            NoSuchCommitError: ``until`` is not in the repository, or not any more.
+        """
+        with _emptied_is_unknown():
+            return self._client.count_commits(self._repository, until=until)
+
+    def require_same_repository(self) -> None:
+        """Check that no other repository has taken the address since it was listed.
+
+        Raises:
+            SkippableError: Another one has.
+        """
+        repository = self._repository
+        found = self._client.repository(repository.path_key, repository.slug)
+        if found.id != repository.id:
+            what = (
+                f"{repository} was the repository {repository.id} when it was listed, and is "
+                f"{found.id} now."
+            )
+            raise errors.SkippableError(what, url=repository.url or "")
+
+    def read(self, seen: Ancestry, until: str, since: str | None = None) -> Iterator[list[Commit]]:
+        """Yield the commits of a range that have not arrived yet, page by page."""
+        seen.begin()
+        for page in self.pages(until, since):
+            yield seen.take(page.values)
+
+    def rest(self, seen: Ancestry, since: str | None = None) -> Iterator[list[Commit]]:
+        """Yield what is missing of a range; each missing commit is asked for once.
+
+        Args:
+            seen: The range as it arrived, with what is known to lie outside of it.
+            since: Where the range ends, None if it is a whole history.
+
+        Raises:
+            SkippableError: A commit does not come, although the server says that it must.
+        """
+        while wanted := seen.wanted():
+            commit = min(wanted)  # any of them, but the same one in every run
+            arrived = False
+            try:
+                for commits in self.read(seen, commit, since):
+                    if commits:
+                        arrived = True
+                        yield self._not_behind(since, commits) if seen.is_skewed else commits
+                    if not seen.wanted():
+                        break
+            except errors.NoSuchCommitError:
+                raise self.incomplete(wanted) from None
+            if commit in seen.missing:
+                if arrived or since is None:
+                    raise self.incomplete(seen.wanted())
+                seen.outside.add(commit)  # it lies behind `since`
+            else:
+                logger.warning(
+                    "%s: Bitbucket left out commits; asked once more, it sent them",
+                    self._repository,
+                )
+
+    def removed(self, old: str, new: str) -> Removed:
+        """Return what leads to a former head and not to the new one.
+
+        Raises:
+            NoSuchCommitError: One of them is not in the repository, or not any more.
+        """
+        removed = Removed(old, new, Ancestry(old), [])
+        for commits in self.read(removed.seen, old, new):
+            if len(removed.seen) <= MOST_KEPT:
+                removed.commits.extend(commits)
+        return removed
+
+    def gone(self, removed: Removed, reachable: Ancestry) -> Iterator[list[Commit]]:
+        """Yield the commits that were removed, and none that the new head leads to.
+
+        Wrong clocks mislead git (see ``Ancestry``). At any sign of them, and where the whole
+        history of the new head is known anyway, that history decides.
+
+        Args:
+            removed: What the server says was removed.
+            reachable: What is known to lead to the new head.
+
+        Raises:
+            SkippableError: Commits do not come, although the server says that they must.
+        """
+        gone, new = removed.seen, removed.since
+        again: Iterable[list[Commit]] = [removed.commits]
+        if len(gone) > MOST_KEPT:
+            again = self.read(Ancestry(), removed.until, new)
+        gone.outside |= {commit for commit in gone.missing if reachable.names(commit)} | {new}
+        for commits in self.rest(gone, new):
+            removed.commits.extend(commits)
+        if not reachable.missing:
+            gone.remove(reachable)
+        elif gone.has_root or gone.is_skewed or reachable.is_skewed or gone.overlaps(reachable):
+            logger.warning(
+                "%s has dates that mislead git: comparing with its whole history",
+                self._repository,
+            )
+            gone.remove(self.whole(new))
+        marked = 0
+        for commits in again:
+            values = [commit for commit in commits if commit.id in gone]
+            marked += len(values)
+            yield values
+        if marked != len(gone):
+            raise self.incomplete({removed.until})
+
+    def complete(self, seen: Ancestry, until: str) -> Iterator[list[Commit]]:
+        """Yield all commits that lead to ``until``."""
+        yield from self.read(seen, until)
+        yield from self.rest(seen)
+
+    def whole(self, until: str) -> Ancestry:
+        """Return all commits that lead to ``until``, read only to compare them with others.
+
+        Raises:
+            SkippableError: A commit does not come, although the server says that it must.
+        """
+        if until not in self._wholes:
+            seen = Ancestry(until, is_whole=True)
+            for _ in self.complete(seen, until):
+                pass
+            self._wholes[until] = seen
+        return self._wholes[until]
+
+    def _not_behind(self, since: str | None, commits: list[Commit]) -> list[Commit]:
+        """Return those that do not lead to ``since``.
+
+        Wrong clocks mislead git: it may list what ``since`` excludes (see ``Ancestry``).
+        """
+        if since is None:
+            return commits
+        behind = self.whole(since)
+        return [commit for commit in commits if commit.id not in behind]
+
+    def incomplete(self, missing: Iterable[str]) -> errors.SkippableError:
+        """Return the error that names commits that did not come."""
+        ids = sorted(missing)
+        more = f" and {len(ids) - MOST_NAMED} more" if len(ids) > MOST_NAMED else ""
+        what = (
+            f"The answers about the commits of {self._repository} are incomplete: "
+            f"{', '.join(ids[:MOST_NAMED])}{more} must be there, but did not come."
+        )
+        return errors.SkippableError(what, url=self._repository.url or "")
+
+
+@contextlib.contextmanager
+def _emptied_is_unknown() -> Iterator[None]:
+    """Raise NoSuchCommitError where a repository was emptied: it knows no commit any more."""
+    try:
+        yield
+    except errors.NoDefaultBranchError as error:
+        what = str(error.args[0])
+        raise errors.NoSuchCommitError(what, url=error.url, status=error.status) from None

@@ -1,0 +1,258 @@
+"""A server that answers 200 and lies: no commit is lost, and none is marked wrongly."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tap_bitbucket_dc import writer
+from tap_bitbucket_dc.emulator import (
+    EMPTY_PAGE,
+    LAST_TOO_EARLY,
+    START_IGNORED,
+    START_IGNORED_AND_LAST,
+    WITHOUT_FIRST_ROW,
+    WITHOUT_LAST_ROW,
+    WITHOUT_MIDDLE_ROW,
+)
+from tests.contract.target import Target, flags, partitions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tap_bitbucket_dc.emulator import Bitbucket
+    from tests.conftest import Sync
+    from tests.git_repository import GitRepository
+
+FIRST_PAGE, SECOND_PAGE = "ledger/commits.*start=0", "ledger/commits.*start=3"
+LIES = {
+    "nothing": EMPTY_PAGE.on(FIRST_PAGE),
+    "nothing on page 2": EMPTY_PAGE.on(SECOND_PAGE),
+    "page 1 is the last": LAST_TOO_EARLY.on(FIRST_PAGE),
+    "page 2 is the last": LAST_TOO_EARLY.on(SECOND_PAGE),
+    "page 1 without the head": WITHOUT_FIRST_ROW.on(FIRST_PAGE),
+    "page 1 without a row": WITHOUT_MIDDLE_ROW.on(FIRST_PAGE),
+    "page 2 without its first row": WITHOUT_FIRST_ROW.on(SECOND_PAGE),
+    "page 2 without a row": WITHOUT_MIDDLE_ROW.on(SECOND_PAGE),
+    "page 2 without its last row": WITHOUT_LAST_ROW.on(SECOND_PAGE),
+    "page 1 again, as the last": START_IGNORED_AND_LAST.on(SECOND_PAGE),
+}
+
+
+@pytest.fixture
+def target(sync: Sync) -> Target:
+    return Target(sync)
+
+
+@pytest.fixture
+def ledger(repository: Callable[[str], GitRepository], bitbucket: Bitbucket) -> GitRepository:
+    bitbucket.page_caps["commits"] = 3
+    made = repository("PAY/ledger").facts(id=12)
+    made.commits(11)
+    return made
+
+
+@pytest.fixture
+def api(repository: Callable[[str], GitRepository]) -> GitRepository:
+    made = repository("PAY/api").facts(id=13)
+    made.commits(4)
+    return made
+
+
+def merge_a_side_branch(ledger: GitRepository) -> None:
+    """Put eight commits, a branch of three and their merge on the default branch."""
+    base = ledger.rev_list()[4]
+    ledger.commits(8)
+    side = base
+    for n in range(3):
+        side = ledger.commit(f"Side {n}", parents=[side], branch="side")
+    ledger.merge(str(ledger.branch_tip()), side)
+
+
+def amend(ledger: GitRepository) -> None:
+    """Replace the last five commits by seven others."""
+    ledger.point("main", ledger.rev_list()[5])
+    ledger.commits(7)
+
+
+# A lie that is told once.
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_first_read_loses_nothing_to_a_lie(
+    target: Target, ledger: GitRepository, bitbucket: Bitbucket, lie: str
+) -> None:
+    bitbucket.faults.append(LIES[lie])
+    output = target.read()
+    assert set(flags(output)) == {(commit, True) for commit in ledger.rev_list()}
+    assert flags(target.read()) == []
+
+
+@pytest.mark.parametrize("lie", LIES)
+@pytest.mark.parametrize("change", [merge_a_side_branch, amend])
+def test_an_incremental_read_loses_nothing_to_a_lie(
+    target: Target,
+    ledger: GitRepository,
+    bitbucket: Bitbucket,
+    change: Callable[[GitRepository], None],
+    lie: str,
+) -> None:
+    target.read()
+    change(ledger)
+    bitbucket.faults.append(LIES[lie])
+    target.read()
+    assert target.holds(ledger)
+    assert flags(target.read()) == []
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_removed_commits_are_all_marked_despite_a_lie(
+    target: Target, ledger: GitRepository, bitbucket: Bitbucket, lie: str
+) -> None:
+    target.read()
+    ledger.point("main", ledger.rev_list()[8])
+    fault = LIES[lie]
+    opposite = f"until={partitions(target.state)[12]['head']}.*since.*{str(fault.match)[-7:]}"
+    bitbucket.faults.append(fault.on(opposite))
+    target.read()
+    assert target.holds(ledger)
+    assert flags(target.read()) == []
+
+
+def test_both_directions_empty_are_not_believed(
+    target: Target, ledger: GitRepository, bitbucket: Bitbucket
+) -> None:
+    target.read()
+    ledger.commits(2)
+    bitbucket.faults.append(EMPTY_PAGE.on("ledger/commits.*since=", times=2))
+    target.read()
+    assert target.holds(ledger)
+
+
+# A first read that another run goes on with.
+
+
+@pytest.fixture
+def small_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have every page written as soon as it is read, with a STATE before it."""
+    monkeypatch.setattr(writer, "LEAST_BYTES", 1)
+    monkeypatch.setattr(writer, "TIMES_STATE", 0)
+
+
+@pytest.mark.usefixtures("small_writes")
+def test_a_lie_before_a_run_was_killed_is_found_by_the_count(
+    target: Target, ledger: GitRepository, bitbucket: Bitbucket
+) -> None:
+    bitbucket.faults.append(WITHOUT_MIDDLE_ROW.on(FIRST_PAGE))
+    target.read_until(6)
+    assert partitions(target.state)[12]["reading"]["rows"] == 5
+    output = target.read()
+    assert "count does not confirm it" in output.log
+    assert target.holds(ledger)
+
+
+@pytest.mark.usefixtures("small_writes")
+def test_a_first_read_that_the_server_cannot_count_begins_anew(
+    target: Target, ledger: GitRepository, bitbucket: Bitbucket
+) -> None:
+    bitbucket.counts = False
+    target.read_until(6)
+    assert len(flags(target.read())) == 11
+    assert target.holds(ledger)
+
+
+@pytest.mark.usefixtures("small_writes")
+def test_a_first_read_that_is_confirmed_by_the_count_repeats_only_what_was_under_way(
+    target: Target, ledger: GitRepository
+) -> None:
+    target.read_until(6)
+    assert partitions(target.state)[12]["reading"]["start"] == 3
+    assert len(flags(target.read())) == 8
+    assert target.holds(ledger)
+
+
+# A lie that is told again and again.
+
+
+STUBBORN = {
+    "nothing": EMPTY_PAGE,
+    "the first row is missing": WITHOUT_FIRST_ROW,
+    "the start is ignored": START_IGNORED,
+}
+
+
+@pytest.mark.parametrize("lie", STUBBORN)
+@pytest.mark.parametrize("is_first_read", [True, False])
+def test_a_lie_that_stays_fails_the_repository_alone(
+    sync: Sync,
+    target: Target,
+    ledger: GitRepository,
+    api: GitRepository,
+    bitbucket: Bitbucket,
+    lie: str,
+    *,
+    is_first_read: bool,
+) -> None:
+    if not is_first_read:
+        target.read()
+        amend(ledger)
+        api.commit()
+    bitbucket.faults.append(STUBBORN[lie].on("ledger/commits", times=None))
+    before = partitions(target.state)
+    output = sync(target.state)
+    assert output.code == "unexpected_answer"
+    assert "PAY/ledger" in output.last_line
+    target.take(output.messages)
+    assert target.holds(api, 13)
+    assert partitions(target.state)[12].get("head") == before.get(12, {}).get("head")
+    bitbucket.faults.clear()
+    target.read()
+    assert target.holds(ledger)
+    assert flags(target.read()) == []
+
+
+def test_the_error_names_what_is_missing(
+    sync: Sync, ledger: GitRepository, bitbucket: Bitbucket
+) -> None:
+    bitbucket.faults.append(WITHOUT_FIRST_ROW.on(f"until={ledger.rev_list()[0]}", times=None))
+    output = sync()
+    assert ledger.rev_list()[0] in output.last_line
+
+
+# What a healthy server is asked.
+
+
+def requests(bitbucket: Bitbucket) -> int:
+    return sum("/ledger/" in request.path for request in bitbucket.requests)
+
+
+def test_a_first_read_and_a_linear_range_need_no_further_request(
+    target: Target, ledger: GitRepository, bitbucket: Bitbucket
+) -> None:
+    target.read(concurrency=1)
+    assert requests(bitbucket) == 1 + 4
+    ledger.commits(2)
+    bitbucket.requests.clear()
+    target.read()
+    assert requests(bitbucket) == 1 + 1
+
+
+def test_each_branch_point_but_the_old_head_needs_one_request(
+    target: Target, ledger: GitRepository, bitbucket: Bitbucket
+) -> None:
+    target.read()
+    merge_a_side_branch(ledger)
+    bitbucket.requests.clear()
+    target.read()
+    assert requests(bitbucket) == 1 + 4 + 1
+
+
+def test_a_rewritten_branch_needs_no_further_request(
+    target: Target, ledger: GitRepository, bitbucket: Bitbucket
+) -> None:
+    target.read()
+    amend(ledger)
+    bitbucket.requests.clear()
+    target.read()
+    assert requests(bitbucket) == 1 + 3 + 2

@@ -1,0 +1,119 @@
+"""Which commits of a range are missing, by what the commits that arrived say."""
+
+from __future__ import annotations
+
+import pytest
+
+from tap_bitbucket_dc.bitbucket import Commit, Parent
+from tap_bitbucket_dc.extract import ancestry
+from tap_bitbucket_dc.extract.ancestry import Ancestry
+
+
+def commits(*lines: str, dates: str = "") -> list[Commit]:
+    """Return commits: ``"c ab"`` has the id c and the parents a and b; a digit each for dates."""
+    return [
+        Commit(
+            id=line[0],
+            parents=tuple(Parent(parent) for parent in line[2:]),
+            committer_timestamp=int(dates[index]) if dates else None,
+        )
+        for index, line in enumerate(lines)
+    ]
+
+
+def arrived(seen: Ancestry, *lines: str) -> str:
+    """Return the ids of those that are new."""
+    return "".join(commit.id for commit in seen.take(commits(*lines)))
+
+
+def test_what_was_asked_for_has_to_arrive() -> None:
+    assert Ancestry("c").wanted() == {"c"}
+
+
+def test_a_whole_history_leaves_nothing_to_want() -> None:
+    seen = Ancestry("c")
+    seen.take(commits("c b", "b a"))
+    assert seen.wanted() == {"a"}
+    seen.take(commits("a"))
+    assert seen.wanted() == set()
+    assert len(seen) == 3
+
+
+def test_a_row_that_is_left_out_is_wanted() -> None:
+    seen = Ancestry("d")
+    seen.take(commits("d c", "b a", "a"))
+    assert seen.wanted() == {"c"}
+
+
+def test_a_parent_on_an_earlier_page_is_not_wanted() -> None:
+    seen = Ancestry("d")
+    seen.take(commits("d cb", "b a"))
+    seen.take(commits("a", "c b"))
+    assert seen.wanted() == set()
+
+
+def test_a_side_branch_that_ends_within_a_later_chain_is_not_wanted() -> None:
+    seen = Ancestry("e")
+    seen.take(commits("e db", "d c"))
+    seen.take(commits("c b", "b a", "a"))
+    assert seen.wanted() == set()
+
+
+def test_what_lies_outside_is_not_wanted_but_known() -> None:
+    seen = Ancestry("c")
+    seen.outside.add("a")
+    seen.take(commits("c b", "b a"))
+    assert seen.wanted() == set()
+    assert seen.names("a")
+    assert not seen.names("x")
+
+
+def test_rows_that_come_again_are_told_apart_once_something_is_missing() -> None:
+    seen = Ancestry("c")
+    assert arrived(seen, "c b", "b a") == "cb"
+    assert seen.wanted() == {"a"}
+    assert arrived(seen, "c b", "b a", "a") == "a"
+    assert len(seen) == 3
+
+
+def test_parents_that_came_before_their_children_do_not_pile_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ancestry, "MOST_MISSING", 2)
+    seen = Ancestry("e")
+    seen.take(commits("a"))
+    for page in ("b a", "c b", "d c", "e d"):
+        seen.take(commits(page))
+    assert len(seen.missing) <= 3
+    assert seen.wanted() == set()
+
+
+@pytest.mark.parametrize(("dates", "is_skewed"), [("321", False), ("331", False), ("312", True)])
+def test_dates_that_rise_show_a_wrong_clock(dates: str, *, is_skewed: bool) -> None:
+    seen = Ancestry("c")
+    seen.take(commits("c b", "b a", "a", dates=dates))
+    assert seen.is_skewed == is_skewed
+
+
+def test_dates_start_anew_with_another_listing() -> None:
+    seen = Ancestry("c")
+    seen.take(commits("c b", dates="1"))
+    seen.begin()
+    seen.take(commits("b a", dates="9"))
+    assert not seen.is_skewed
+    seen.take(commits("a", dates="9"))
+    assert not seen.is_skewed
+    assert seen.has_root
+
+
+def test_two_ranges_overlap_where_one_has_what_the_other_names() -> None:
+    old, new = Ancestry("c"), Ancestry("d")
+    old.take(commits("c b"))
+    new.take(commits("d b"))
+    assert not old.overlaps(new)
+    old.take(commits("b a"))
+    assert old.overlaps(new)
+    new.take(commits("b a"))
+    old.remove(new)
+    assert "b" not in old
+    assert len(old) == 1
