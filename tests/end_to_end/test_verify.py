@@ -423,6 +423,13 @@ def test_equal_numbers_of_rows_are_found_different_if_every_id_is_read(place: Pl
     }
 
 
+def test_progress_goes_to_standard_error(loaded: Place) -> None:
+    with patch("tap_bitbucket_dc.warehouse.verify.compare.INTERVAL", 0):
+        found = loaded.verify("--json")
+    assert json.loads(found.out)["equal"] is True
+    assert re.search(r"\b49 of 50 repositories, \d+ requests, 0 differ", found.log)
+
+
 def test_an_interrupted_run_ends_at_once_and_says_so(place: Place) -> None:
     place.bitbucket.faults.append(Fault("withCounts", kind="hang", times=None))
     before = len(place.bitbucket.requests)
