@@ -43,7 +43,7 @@ select attname from pg_attribute
 # A list is an array, a jsonb or a text with JSON in it.
 INCOMPLETE = """\
 with linked as (
-    select repository_id, id, to_jsonb(parent_ids) as parents
+    select repository_id::bigint as repository_id, id::text as id, to_jsonb(parent_ids) as parents
       from commits where on_default_branch::boolean
 ), wanted as (
     select linked.repository_id, parent.id
@@ -54,9 +54,10 @@ with linked as (
               else '[]' end
       ) as parent (id)
      union all
-    select repository_id, latest_commit from default_branches where latest_commit is not null
+    select repository_id::bigint, latest_commit::text
+      from default_branches where latest_commit is not null
 )
-select distinct repository_id::bigint
+select distinct repository_id
   from wanted
  where not exists (
     select from linked
