@@ -29,6 +29,7 @@ class Ancestry:
             until: Has to arrive.
             is_whole: Whether the range is a whole history. Wrong clocks do not matter to it.
         """
+        self.until = until
         self.missing: set[str] = {until} if until else set()
         """Commits that were asked for, or are named as a parent, and have not arrived."""
         self.outside: set[str] = set()
