@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tap_bitbucket_dc.bitbucket import Repository
     from tap_bitbucket_dc.warehouse.verify.loaded import Loaded
 
+FILTERS = ("projects", "exclude_projects", "repositories", "exclude_repositories")
 INTERVAL = 10.0  # seconds between two lines of progress
 
 logger = logging.getLogger("tap-bitbucket-dc")
@@ -92,12 +93,8 @@ class Verification:
         self.result = Result(allow_gone)
         self._start = start_date(config)
         self._filters = Filters(config)
-        self._has_filters = any(
-            config.get(f"{prefix}{kind}")
-            for prefix in ("", "exclude_")
-            for kind in ("projects", "repositories")
-        )
-        self._counts = not (every_id or self._start)
+        self._has_filters = any(map(config.get, FILTERS))
+        self._counts = self._start is None and not every_id
         self._loaded = loaded
         self._concurrency: int = config["concurrency"]
         self._on_difference = on_difference
