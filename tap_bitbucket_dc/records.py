@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from tap_bitbucket_dc.trailers import CO_AUTHORS, co_authors
+from tap_bitbucket_dc.trailers import co_authors
 
 if TYPE_CHECKING:
     from tap_bitbucket_dc import bitbucket
@@ -133,7 +133,7 @@ class CommitRecords:
             "committer_user_id": user_id,
             "committer_type": type_,
             "committer_timestamp": committed,
-            "co_authors": co_authors(message) if message and CO_AUTHORS in message.lower() else [],
+            "co_authors": co_authors(message) if message and message.count("-") > 1 else [],
             "parent_ids": [parent.id for parent in commit.parents],
             "is_merge": len(commit.parents) > 1,
             "issue_keys": [] if properties is None else list(properties.issue_keys),

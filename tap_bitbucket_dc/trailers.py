@@ -25,6 +25,8 @@ def co_authors(message: str) -> list[str]:
     >>> co_authors("Round\n\nCo-authored-by: Ada <ada@example.com>\n")
     ['Ada <ada@example.com>']
     """
+    if CO_AUTHORS not in message.lower():
+        return []  # few messages have any
     found = [" ".join(value.split()) for key, value in _trailers(message) if key == CO_AUTHORS]
     return [value for value in dict.fromkeys(found) if value]
 
