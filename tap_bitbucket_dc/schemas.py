@@ -53,6 +53,7 @@ PROJECT = _schema(
     _flag("public", "Whether anonymous users may see it. Null for personal ones."),
     _text("type", "NORMAL or PERSONAL."),
     _text("owner_username", "Login of a personal project's owner, else null."),
+    _number("owner_user_id", "Bitbucket's id of a personal project's owner, else null."),
     _text("url", "The project in the browser."),
 )
 
@@ -114,12 +115,18 @@ COMMIT = _schema(
     _text("author_email", "E-mail address of the author, as in git."),
     _text("author_username", "Bitbucket login of the author, null for no user."),
     _number("author_user_id", "Bitbucket's id of the author, null for no user."),
+    _text("author_type", "NORMAL, or SERVICE for a bot; null for no user."),
     _time("author_timestamp", "When it was written, in UTC. Null outside 1 to 9999."),
     _text("committer_name", "Name of the person who made the commit."),
     _text("committer_email", "E-mail address of the committer, as in git."),
     _text("committer_username", "Bitbucket login of the committer, null for no user."),
     _number("committer_user_id", "Bitbucket's id of the committer, null for no user."),
+    _text("committer_type", "NORMAL, or SERVICE for a bot; null for no user."),
     _time("committer_timestamp", "When it was committed, in UTC; git may lie."),
+    _texts(
+        "co_authors",
+        "Who else wrote it: the Co-authored-by trailers of the message, as Name <address>.",
+    ),
     _texts("parent_ids", "Ids of its parents, first parent first; none of a root."),
     _flag("is_merge", "Whether it has more than one parent."),
     _texts("issue_keys", "Jira issue keys that Bitbucket found in the message."),

@@ -105,13 +105,16 @@ class BitbucketStream(Stream):
     ) -> Generator[dict[str, Any], Any, Any]:
         """Write the record of each row, then sync its children."""
         write = self._record_writer() if self.selected else None
-        has_children = bool(self.child_streams)
+        is_limited = self.ABORT_AT_RECORD_COUNT is not None
         with self.run.metrics[self.name] as meter:
             for index, row in enumerate(self.get_records(context)):
-                self._check_max_record_limit(index)
-                record: Record = self.post_process(row, context)  # type: ignore[assignment] # not None
+                if is_limited:
+                    self._check_max_record_limit(index)
+                record = row
+                if self.child_streams:  # the row holds more than its record
+                    record = cast("Record", self.post_process(row, context))
                 # Asked first: writing takes deselected properties out of the record.
-                passes = has_children and self._passes_filter(record)
+                passes = self.child_streams and self.stream_maps[0].get_filter_result(record)
                 if write is not None:
                     write(record)
                 meter.records += 1
@@ -119,9 +122,6 @@ class BitbucketStream(Stream):
                     for child_context in self.generate_child_contexts(row, context):
                         self._sync_children(child_context)
                 yield record
-
-    def _passes_filter(self, record: Record) -> bool:
-        return bool(self.stream_maps[0].get_filter_result(record))
 
     def _record_writer(self) -> Callable[[Record], None]:
         """Return the SDK's way to write a record, or a short cut with equal output."""
@@ -248,7 +248,9 @@ class Commits(BitbucketStream):
             for commit in page.values:
                 record = commits.record(commit, on_default_branch=page.on_default_branch)
                 if record is not None:
-                    newest = max(newest, record["committer_timestamp"] or "")
+                    date = record["committer_timestamp"]
+                    if date is not None and date > newest:
+                        newest = date
                     yield record
             run.progress.commits += len(page.values)
             run.state.done(turn.repository, page.then, newest or None)

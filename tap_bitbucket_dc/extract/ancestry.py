@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tap_bitbucket_dc.bitbucket import Commit
 
-MOST_MISSING = 10_000  # until those that arrived before their children are sorted out
-
 
 class Ancestry:
     """The commits of one range that have arrived, and those that still have to.
 
-    A commit is remembered by the 64 bits of its id's hash: 8 bytes, and 70 more once it matters
-    which commits they are. In an ordinary history it does not: parents follow their children.
+    A commit is remembered by the 64 bits of its id's hash. That takes 8 bytes while the history
+    is a chain, in which nothing can come twice, and 70 more from the first branch on.
     """
 
     def __init__(self, until: str | None = None, *, is_whole: bool = False) -> None:
@@ -29,6 +27,7 @@ class Ancestry:
             until: Has to arrive.
             is_whole: Whether the range is a whole history. Wrong clocks do not matter to it.
         """
+        self.until = until
         self.missing: set[str] = {until} if until else set()
         """Commits that were asked for, or are named as a parent, and have not arrived."""
         self.outside: set[str] = set()
@@ -49,7 +48,7 @@ class Ancestry:
 
     def __len__(self) -> int:
         """Return how many commits have arrived."""
-        return len(self._keys) if self._index is None else len(self._index)
+        return len(self._keys if self._index is None else self._index)
 
     def __contains__(self, commit_id: str) -> bool:
         """Return whether a commit has arrived."""
@@ -61,35 +60,27 @@ class Ancestry:
 
     def wanted(self) -> set[str]:
         """Return the commits that still have to arrive."""
-        if self._index is None and not self.missing <= self.outside:
-            self._sort_out()
         return self.missing - self.outside
 
     def begin(self) -> None:
         """Note that another listing begins, whose dates start anew."""
         self._last_date = None
-        self._indexed()
 
     def take(self, commits: list[Commit]) -> list[Commit]:
-        """Note the commits of a page.
-
-        Returns:
-            Those that had not arrived before, as far as that is known.
-        """
-        if self._index is not None:
-            commits = self._new(commits)
+        """Note the commits of a page, and return those that had not arrived before."""
         ids = [commit.id for commit in commits]
         named = [parent.id for commit in commits for parent in commit.parents]
-        if self.missing == {*ids[:1]} and named[:-1] == ids[1:]:
-            self.missing = {*named[-1:]}  # a chain: each is the parent of the one before it
+        is_chain = self.missing == {*ids[:1]} and named[:-1] == ids[1:]
+        if is_chain and self._index is None:
+            self.missing = {*named[-1:]}
+            self._keys.extend(map(hash, ids))
         else:
-            self.missing.update(named)
+            index, keys = self._indexed(), {*map(hash, ids)}
+            if len(keys) < len(ids) or not index.isdisjoint(keys):
+                commits = self._new(commits)
+            index |= keys
             self.missing.difference_update(ids)
-        self._keys.extend(map(hash, ids))
-        if self._index is not None:
-            self._index.update(map(hash, ids))
-        if self._index is not None or len(self.missing) > MOST_MISSING:
-            self._sort_out()
+            self.missing.update(parent for parent in named if hash(parent) not in index)
         if not self._is_whole:
             self._look_at(commits)
         return commits
@@ -108,11 +99,6 @@ class Ancestry:
         if self._index is None:
             self._index = set(self._keys)
         return self._index
-
-    def _sort_out(self) -> None:
-        """Take out of the missing what arrived before the commit that names it."""
-        index = self._indexed()
-        self.missing = {commit_id for commit_id in self.missing if hash(commit_id) not in index}
 
     def _new(self, commits: list[Commit]) -> list[Commit]:
         unique = {commit.id: commit for commit in commits}

@@ -108,6 +108,10 @@ class History:
     def rest(self, seen: Ancestry, since: str | None = None) -> Iterator[list[Commit]]:
         """Yield what is missing of a range; each missing commit is asked for once.
 
+        A parent lies behind ``since`` if nothing leads to it from there. Any other answer has to
+        begin with the commit that was asked for. The end of the range itself lies behind
+        ``since`` only if the opposite range says so, see ``Visit``.
+
         Args:
             seen: The range as it arrived, with what is known to lie outside of it.
             since: Where the range ends, None if it is a whole history.
@@ -117,35 +121,48 @@ class History:
         """
         while wanted := seen.wanted():
             commit = min(wanted)  # any of them, but the same one in every run
-            arrived = False
+            is_empty = True
             try:
-                for commits in self.read(seen, commit, since):
-                    if commits:
-                        arrived = True
-                        yield self._not_behind(since, commits) if seen.is_skewed else commits
+                for page in self.pages(commit, since):
+                    is_empty = is_empty and not page.values
+                    commits = seen.take(page.values)
+                    yield self._not_behind(since, commits) if seen.is_skewed else commits
                     if not seen.wanted():
                         break
             except errors.NoSuchCommitError:
                 raise self.incomplete(wanted) from None
             if commit in seen.missing:
-                if arrived or since is None:
+                if not is_empty or since is None or commit == seen.until:
                     raise self.incomplete(seen.wanted())
-                seen.outside.add(commit)  # it lies behind `since`
-            else:
+                seen.outside.add(commit)
+            elif not seen.is_skewed:
                 logger.warning(
                     "%s: Bitbucket left out commits; asked once more, it sent them",
                     self._repository,
                 )
 
-    def removed(self, old: str, new: str) -> Removed:
+    def removed(self, old: str, new: str, reachable: Ancestry) -> Removed:
         """Return what leads to a former head and not to the new one.
+
+        If the former head is among it, it is complete.
+
+        Args:
+            old: The former head.
+            new: The new head.
+            reachable: What is known to lead to the new head.
 
         Raises:
             NoSuchCommitError: One of them is not in the repository, or not any more.
+            SkippableError: A commit does not come, although the server says that it must.
         """
         removed = Removed(old, new, Ancestry(old), [])
-        for commits in self.read(removed.seen, old, new):
-            if len(removed.seen) <= MOST_KEPT:
+        seen = removed.seen
+        for commits in self.read(seen, old, new):
+            if len(seen) <= MOST_KEPT:
+                removed.commits.extend(commits)
+        if old in seen:
+            seen.outside |= {commit for commit in seen.missing if reachable.names(commit)} | {new}
+            for commits in self.rest(seen, new):
                 removed.commits.extend(commits)
         return removed
 
@@ -164,11 +181,8 @@ class History:
         """
         gone, new = removed.seen, removed.since
         again: Iterable[list[Commit]] = [removed.commits]
-        if len(gone) > MOST_KEPT:
+        if len(removed.commits) != len(gone):  # too many to be kept
             again = self.read(Ancestry(), removed.until, new)
-        gone.outside |= {commit for commit in gone.missing if reachable.names(commit)} | {new}
-        for commits in self.rest(gone, new):
-            removed.commits.extend(commits)
         if not reachable.missing:
             gone.remove(reachable)
         elif gone.has_root or gone.is_skewed or reachable.is_skewed or gone.overlaps(reachable):

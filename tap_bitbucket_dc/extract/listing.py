@@ -77,6 +77,10 @@ class Listing:
             self._outcome.failed(printable(project.path_key), error)
         return []
 
+    def has_seen(self, repository_id: int) -> bool:
+        """Return whether a project listed it, whether or not the filters let it pass."""
+        return repository_id in self._seen
+
     def gone(self, names: dict[int, str | None]) -> list[int]:
         """Return the ids of repositories that do not exist any more.
 

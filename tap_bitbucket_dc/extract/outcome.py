@@ -32,6 +32,8 @@ class Outcome:
             probe: Asks the server something that needs no permission. It raises
                 UnavailableError if the server does not answer at all.
         """
+        self.consequence = "All others are complete; the state of these has not moved."
+        """What follows from the failures of some repositories."""
         self._probe = probe
         self._failures: dict[str, errors.SkippableError] = {}
         self._failed_in_a_row = 0
@@ -102,8 +104,7 @@ class Outcome:
         first = next(iter(self._failures.values()))
         names = _enumerated(list(self._failures))
         return errors.BitbucketError(
-            f"{len(self._failures)} not read: {names}. First: {first.args[0]} All "
-            "others are complete; the state of these has not moved.",
+            f"{len(self._failures)} not read: {names}. First: {first.args[0]} {self.consequence}",
             code=first.code,
             remedy=first.remedy,
             url=first.url,

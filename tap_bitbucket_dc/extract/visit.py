@@ -80,8 +80,7 @@ class Visit:
             client: Where to read.
             repository: What to read.
             bookmark: How far it was read before.
-            ahead: How the pages of a whole history are requested in parallel; None for one
-                after the other.
+            ahead: How to request the pages of a whole history in parallel, None not to.
             full_table: Whether all commits are read, and not only new ones.
         """
         self._client = client
@@ -138,6 +137,8 @@ class Visit:
             yield from self._unfinished()
         if head != self._bookmark.head or (self._full_table and head):
             yield from self._move(head or EMPTIED, full_table=self._full_table)
+        elif self._bookmark.until:  # of a FULL_TABLE run that was interrupted
+            yield self._page([], then=Bookmark(head))
 
     def _move(self, until: str, *, full_table: bool = False) -> Iterator[CommitPage]:
         """Yield what lies between the head in the state and another commit, or ``EMPTIED``."""
@@ -232,7 +233,9 @@ class Visit:
         old = self._bookmark.head
         removed = None
         if old is not None and not seen.names(old):
-            removed = self._removed(old, until)
+            removed = self._removed(old, until, seen)
+            if removed and until in seen.missing and old not in removed.seen:
+                removed = self._removed(old, until, seen)  # neither direction has anything
             if removed:
                 seen.outside |= {commit for commit in seen.missing if removed.seen.names(commit)}
         for commits in self._history.rest(seen, since):
@@ -240,19 +243,16 @@ class Visit:
         if old is None or removed is None or seen.names(old):
             return
         if old not in removed.seen:  # nothing leads to the old head, so it must be among them
-            removed = self._removed(old, until)
+            removed = self._removed(old, until, seen)
             if removed is None or old not in removed.seen:
                 raise self._history.incomplete({old})
         for commits in self._history.gone(removed, seen):
             yield self._page(commits, on_default_branch=False)
 
-    def _removed(self, old: str, new: str) -> Removed | None:
-        """Return what leads to the former head and not to the new one.
-
-        None if the server has collected the former head, and cannot tell.
-        """
+    def _removed(self, old: str, new: str, reachable: Ancestry) -> Removed | None:
+        """Return what was removed, None if the server has collected it and cannot tell."""
         try:
-            return self._history.removed(old, new)
+            return self._history.removed(old, new, reachable)
         except errors.NoSuchCommitError:
             if not self._history.has(new):
                 raise _EndLostError from None

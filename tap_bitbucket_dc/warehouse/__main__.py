@@ -1,65 +1,54 @@
-"""Create views over the loaded tables, or write a report about them."""
+"""Compare the loaded tables with Bitbucket, create views over them, or write a report."""
 
 from __future__ import annotations
 
-import argparse
 import sys
 from typing import TYPE_CHECKING
 
-try:
-    import psycopg
-
-    from tap_bitbucket_dc.warehouse.report import connected, write_report
-except ModuleNotFoundError as missing:
-    sys.exit(f"{missing}: install tap-bitbucket-dc[warehouse]")
+from tap_bitbucket_dc.warehouse.options import parser
 from tap_bitbucket_dc.warehouse.views import script
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
-DSN = (
-    "connection string such as postgresql://user@host/database; what it leaves out is taken from "
-    "libpq's environment variables PGHOST, PGUSER, PGDATABASE, …; set the password in PGPASSWORD"
-)
 
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command."""
-    options = _parser().parse_args(arguments)
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code; exits with a message if it fails."""
+    options = parser(__doc__).parse_args(arguments)
     try:
-        options.run(options)
-    except (psycopg.Error, OSError) as error:
-        sys.exit(f"{type(error).__name__}: {str(error).strip()}")
+        if options.command == "verify":
+            from tap_bitbucket_dc.warehouse.verify import command  # noqa: PLC0415 takes a second
+
+            return command.run(options)
+        _make(options)
+    except ModuleNotFoundError as missing:
+        sys.exit(f"{missing}: install tap-bitbucket-dc[warehouse]")
+    except OSError as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+    return 0
 
 
-def _views(options: argparse.Namespace) -> None:
-    if options.print:
+def _make(options: argparse.Namespace) -> None:
+    """Create the views, or write the report."""
+    if options.command == "views" and options.print:
         sys.stdout.write(script(options.schema))
         return
-    with connected(options.dsn, options.schema) as connection:
-        connection.execute(script(options.schema).encode())
+    import psycopg  # noqa: PLC0415 of the extra
 
+    from tap_bitbucket_dc.warehouse.database import connected, described  # noqa: PLC0415
 
-def _report(options: argparse.Namespace) -> None:
-    write_report(options.dsn, options.output, options.schema)
+    try:
+        if options.command == "report":
+            from tap_bitbucket_dc.warehouse.report import write_report  # noqa: PLC0415 slow
 
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m tap_bitbucket_dc.warehouse", description=__doc__
-    )
-    tables = argparse.ArgumentParser(add_help=False)
-    tables.add_argument("--dsn", default="", help=DSN)
-    tables.add_argument("--schema", default="bitbucket", help="of the tables; default: bitbucket")
-    commands = parser.add_subparsers(required=True)
-    views = commands.add_parser("views", parents=[tables], help="create or replace the views")
-    views.add_argument("--print", action="store_true", help="print the SQL instead of running it")
-    views.set_defaults(run=_views)
-    report = commands.add_parser("report", parents=[tables], help="write the report")
-    report.add_argument("--output", default="report.html", help="HTML file; default: report.html")
-    report.set_defaults(run=_report)
-    return parser
+            write_report(options.dsn, options.output, options.schema)
+            return
+        with connected(options.dsn, options.schema) as connection:
+            connection.execute(script(options.schema).encode())
+    except psycopg.Error as error:
+        sys.exit(described(error, options.dsn))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

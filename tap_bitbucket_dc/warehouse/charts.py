@@ -44,16 +44,25 @@ def weeks(rows: list[Row]) -> str:
 
 def people_per_week(rows: list[Row]) -> str:
     """Draw the number of authors per week."""
+    return _per_week(rows, "people", "authors")
+
+
+def co_authored_per_week(rows: list[Row]) -> str:
+    """Draw the number of commits per week that name co-authors."""
+    return _per_week(rows, "co_authored", "co-authored commits")
+
+
+def _per_week(rows: list[Row], column: str, what: str) -> str:
     bars = [
         {
             **row,
             **_until(row),
             "from": 0,
-            "label": f"Week of {row['week']}; authors: {row['people']:,}",
+            "label": f"Week of {row['week']}; {what}: {row[column]:,}",
         }
         for row in rows
     ]
-    count = alt.Y(**_number("people", bars))
+    count = alt.Y(**_number(column, bars))
     chart = _chart(bars).mark_rect(color=BLUE)
     chart = chart.encode(_week(rows), x2="until:T", y=count, y2="from:Q")
     return _svg(chart.properties(height=110))

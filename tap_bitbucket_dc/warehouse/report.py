@@ -8,21 +8,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import psycopg
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from psycopg import sql
 
 from tap_bitbucket_dc.warehouse import charts
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tap_bitbucket_dc.warehouse.database import connected
 
 HERE = Path(__file__).parent
 SHOWN = {"weeks": 52, "top": 20, "rows": 100}
@@ -42,23 +36,6 @@ def write_report(dsn: str, path: str | Path, schema: str = "bitbucket") -> None:
         psycopg.Error: The connection failed, or a table or column is missing.
     """
     Path(path).write_text(page(read(dsn, schema)), "utf-8")
-
-
-@contextmanager
-def connected(dsn: str, schema: str) -> Iterator[psycopg.Connection]:
-    """Yield a connection that searches ``schema`` alone for tables and uses the time zone UTC.
-
-    Raises:
-        psycopg.Error: The connection failed, or the schema does not exist.
-    """
-    libpq = re.sub(r"^postgres(ql)?\+\w+:", "postgresql:", dsn)
-    with psycopg.connect(libpq, autocommit=True) as connection:
-        found = connection.execute("select to_regnamespace(quote_ident(%s))", [schema])
-        if found.fetchone() == (None,):
-            raise psycopg.errors.InvalidSchemaName(f'there is no schema "{schema}"')
-        connection.execute(sql.SQL("set search_path to {}").format(sql.Identifier(schema)))
-        connection.execute("set time zone 'UTC'")
-        yield connection
 
 
 def read(dsn: str, schema: str) -> dict[str, Any]:
@@ -82,6 +59,7 @@ def page(facts: dict[str, Any]) -> str:
     drawings = {
         "weeks": charts.weeks(facts["weeks"]),
         "people_per_week": charts.people_per_week(facts["weeks"]),
+        "co_authored_per_week": charts.co_authored_per_week(facts["weeks"]),
         "busy_repositories": charts.busy_repositories(facts["busy_repositories"]),
         "busy_people": charts.busy_people(facts["busy_people"]),
         "freshness": charts.freshness(facts["freshness"]),

@@ -1,20 +1,32 @@
 -- Everything the page shows, as one JSON document, from one pass over the commits.
 -- The time zone of the session is UTC, so a timestamp, a timestamptz and a text mean the same.
 -- Weeks begin on Monday. The page shows %(weeks)s weeks, and the %(top)s largest of each ranking.
-with cell as materialized (
+with absent (author_type, co_authors) as (
+    values (null, null)  -- instead of columns that the table does not have
+), cell as materialized (
     select repository_id,
            coalesce(nullif(lower(btrim(author_email)), ''), author_name, '') as person,
            date_trunc('week', committer_timestamp::timestamptz)::date as week,
            max(author_name) as name,
+           coalesce(bool_or(kind = 'SERVICE'), false) as is_bot,
            count(*) filter (where on_default_branch::boolean) as commits,
+           count(*) filter (
+               where on_default_branch::boolean and others not in ('[]', '{}', '')
+           ) as co_authored,
            count(*) filter (where on_default_branch::boolean and is_merge::boolean) as merges,
            max(committer_timestamp::timestamptz) filter (where on_default_branch::boolean)
                as newest,
            count(*) filter (where not on_default_branch::boolean) as removed,
            max(committer_timestamp::timestamptz) filter (where not on_default_branch::boolean)
                as newest_removed
-      from commits
+      from absent cross join lateral (
+        select repository_id, author_email, author_name, committer_timestamp, on_default_branch,
+               is_merge, author_type::text as kind, co_authors::text as others
+          from commits
+      ) as commit
      group by 1, 2, 3
+), person as materialized (
+    select person, bool_or(is_bot) as is_bot from cell group by 1
 ), period as (
     -- Commit dates can be wrong: weeks in the future are not shown.
     select max(week) - 7 * (%(weeks)s - 1) as first, max(week) as last
@@ -26,15 +38,16 @@ with cell as materialized (
 ), repository_week as materialized (
     select repository_id, week, sum(commits) as commits from recent group by 1, 2
 ), person_week as materialized (
-    select person, week, max(name) as name, sum(commits) as commits, sum(merges) as merges
-      from recent group by 1, 2
+    select person, week, max(name) as name, bool_or(person.is_bot) as is_bot,
+           sum(commits) as commits, sum(merges) as merges, sum(co_authored) as co_authored
+      from recent join person using (person) group by 1, 2
 ), contribution as materialized (
-    select repository_id, person, sum(commits) as commits, sum(merges) as merges,
+    select repository_id, person, bool_or(person.is_bot) as is_bot, sum(commits) as commits, sum(merges) as merges,
            max(newest) as newest, sum(removed) as removed, max(newest_removed) as newest_removed
-      from cell group by 1, 2
+      from cell join person using (person) group by 1, 2
 ), counted as (
     select repository_id, sum(commits) as commits, sum(merges) as merges,
-           count(*) filter (where commits > 0) as people, max(newest) as newest,
+           count(*) filter (where commits > 0 and not is_bot) as people, max(newest) as newest,
            sum(removed) as removed, count(*) filter (where removed > 0) as people_removed,
            max(newest_removed) as newest_removed
       from contribution group by 1
@@ -57,7 +70,8 @@ with cell as materialized (
     select repository_id, row_number() over (order by sum(commits) desc, repository_id) as place
       from repository_week group by repository_id
 ), busy_person as (
-    select person, max(name) as name, sum(commits) as commits, sum(merges) as merges,
+    select person, max(name) || case when bool_or(is_bot) then ' (bot)' else '' end as name,
+           sum(commits) as commits, sum(merges) as merges,
            row_number() over (order by sum(commits) desc, person) as place,
            count(*) over (partition by max(name)) > 1 as has_namesake
       from person_week group by person
@@ -65,7 +79,10 @@ with cell as materialized (
 select json_build_object(
     'totals', (select row_to_json(t) from (
         select count(*) as repositories, sum(commits) as commits, sum(merges) as merges,
-               (select count(distinct person) from contribution where commits > 0) as people,
+               (select count(distinct person) from contribution
+                 where commits > 0 and not is_bot) as people,
+               (select count(distinct person) from contribution
+                 where commits > 0 and is_bot) as bots,
                sum(removed) as removed, max(newest) filter (where newest <= now()) as newest,
                (select count(*) from projects) as projects,
                -- Not every target adds this column.
@@ -75,7 +92,7 @@ select json_build_object(
     ) as t),
     'weeks', (select coalesce(json_agg(t order by week), '[]') from (
         select week, sum(commits) as commits, sum(merges) as merges,
-               count(*) as people
+               count(*) filter (where not is_bot) as people, sum(co_authored) as co_authored
           from person_week group by week
     ) as t),
     'busy_repositories', (

@@ -164,3 +164,49 @@ comment on column bitbucket_server_commits.branch is
     'Short name of the default branch when the commit was read.';
 comment on column bitbucket_server_commits.created is
     'Committer date in UTC. The author date is commits.author_timestamp.';
+
+-- Not in DX. A table that lacks the column author_type or co_authors gives no rows.
+create or replace view bitbucket_server_bots as
+select distinct bot.user_id
+  from (values (null)) as absent (author_type)
+ cross join lateral (
+    select author_user_id::bigint as user_id, author_type::text as kind from commits
+  ) as bot
+ where bot.kind = 'SERVICE' and bot.user_id is not null;
+comment on view bitbucket_server_bots is
+    'Users that are bots: authors whom Bitbucket has as users of the type SERVICE.';
+comment on column bitbucket_server_bots.user_id is 'Id in bitbucket_server_users.';
+
+create or replace view bitbucket_server_commit_co_authors as
+select written.commit_id, written.position,
+       bitbucket_server_user_id(matched.user_id, written.email, written.name) as user_id,
+       written.name, written.email
+  from (
+    select commit.commit_id, trailer.position,
+           nullif(btrim(substring(trailer.value from '^([^<]*)<')), '') as name,
+           -- In tables without names it is the digest of the address alone.
+           coalesce(substring(trailer.value from '<([^<>]*)>$'),
+                    substring(trailer.value from '^[0-9a-f]{64}$')) as email
+      from (values (null)) as absent (co_authors)
+     cross join lateral (
+        select repository_id::bigint || '/' || id as commit_id, to_jsonb(co_authors) as list
+          from commits where on_default_branch::boolean
+      ) as commit
+     cross join lateral jsonb_array_elements_text(
+        -- Depending on the target it is an array, a jsonb, or a text that holds JSON.
+        case jsonb_typeof(commit.list)
+            when 'array' then commit.list
+            when 'string' then (commit.list #>> '{}')::jsonb
+            else '[]' end
+      ) with ordinality as trailer (value, position)
+  ) as written
+  left join bitbucket_server_user_emails as matched
+    on matched.email = bitbucket_server_email(written.email);
+comment on view bitbucket_server_commit_co_authors is
+    'Who else wrote a commit, by the trailers Co-authored-by of its message: one row for each.';
+comment on column bitbucket_server_commit_co_authors.commit_id is
+    'Id in bitbucket_server_commits.';
+comment on column bitbucket_server_commit_co_authors.position is 'From 1, in the order written.';
+comment on column bitbucket_server_commit_co_authors.user_id is
+    'Id in bitbucket_server_users, where the person has a row if he or she is the author or '
+    'committer of a commit.';

@@ -15,7 +15,7 @@ import urllib.request
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qs
 
-from tests.benchmarks.world import World, answers, nothing_left
+from tests.benchmarks.world import World, answers, counted, nothing_left
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +47,7 @@ class Site:
             for path, pages in answers(world).items()
         }
         self._nothing_left = _response(nothing_left())
+        self._counted = _response(counted(world.commits))
         self._not_found = _response(b'{"errors":[]}', "404 Not Found")
         self._too_many = _response(TOO_MANY, "429 Too Many Requests", "Retry-After: 1\r\n")
         self._under_way = self._requests = self._refused = self._most = 0
@@ -82,6 +83,8 @@ class Site:
         if pages is None:
             return self._not_found
         query = parse_qs(text)
+        if b"withCounts" in query:
+            return self._counted
         number = int(query.get(b"start", [b"0"])[0]) // self._world.cap
         if b"since" in query or number >= len(pages):
             return self._nothing_left

@@ -77,6 +77,12 @@ def nothing_left() -> bytes:
     return _listing([], 1)[0]
 
 
+def counted(commits: int) -> bytes:
+    """Return the newest commit and how many lead to it: what `limit=1&withCounts=true` asks."""
+    newest = next(_commits(0, 1))
+    return _encode({**_page([newest] * commits, 0, 1), "authorCount": 1, "totalCount": commits})
+
+
 def _pages(rows: int, cap: int) -> int:
     return max(-(-rows // cap), 1)
 

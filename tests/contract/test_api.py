@@ -1,6 +1,7 @@
 """What the tap relies on of Bitbucket's REST API, each with its source.
 
-Runs unchanged against a real server, with GET requests only::
+Runs unchanged against a real server, with GET requests only, and then prints what differs without
+names and messages::
 
     BITBUCKET_URL=https://… BITBUCKET_TOKEN=… pytest tests/contract/test_api.py
 
@@ -18,6 +19,7 @@ import pytest
 import requests
 
 from tap_bitbucket_dc.emulator import ADMIN, Bitbucket, User
+from tests.contract.shapes import note
 from tests.git_repository import GitRepository
 
 if TYPE_CHECKING:
@@ -32,6 +34,9 @@ FEW = 12  # commits that a repository needs to be looked at
 MOST_LOOKED_AT = 100  # repositories, to find one of a kind
 
 
+USERS = [ADMIN, User(7, "ada"), User(8, "bot", type="SERVICE")]
+
+
 class Api(NamedTuple):
     """A server and a login."""
 
@@ -41,13 +46,15 @@ class Api(NamedTuple):
     def get(self, path: str, token: str | None = None, **query: Any) -> requests.Response:
         """Return the answer to a GET; an empty token is none."""
         token = self.token if token is None else token
-        return requests.get(
+        answer = requests.get(
             f"{self.url.rstrip('/')}/rest/api/1.0/{path}",
             params={name: str(value) for name, value in query.items()},
             headers={"Authorization": f"Bearer {token}"} if token else {},
             timeout=60,
             allow_redirects=False,
         )
+        note(path, query, answer)
+        return answer
 
     def json(self, path: str, **query: Any) -> Any:
         """Return the JSON of an answer that is 200."""
@@ -83,6 +90,7 @@ def populate(root: Path) -> None:
     GitRepository(root / "PAY" / "missing").commit(branch="develop")
     GitRepository(root / "PAY" / "old").facts(archived=True).commit()
     GitRepository(root / "~ada" / "notes").commit()
+    ledger.commit(author="Bot <bot@example.com>")
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +101,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
         return
     root = tmp_path_factory.mktemp("bitbucket")
     populate(root)
-    with Bitbucket(root, users=[ADMIN, User(7, "ada")]) as bitbucket:
+    with Bitbucket(root, users=USERS) as bitbucket:
         yield Api(bitbucket.url, "token")
 
 
@@ -234,6 +242,7 @@ def test_personal_repositories_are_listed_with_all_others(api: Api) -> None:  # 
     slug = project["owner"]["slug"]
     assert api.json(f"projects/~{slug}")["id"] == project["id"]
     assert api.rows(f"projects/~{slug}/repos", limit=1000)
+    assert type(project["owner"]["id"]) is int
 
 
 @pytest.mark.parametrize(
@@ -294,6 +303,25 @@ def test_a_commit_has_what_its_row_needs(history: tuple[str, list[Json]]) -> Non
         assert type(commit["message"]) is str
         assert type(commit["author"].get("name")) is str
         assert all(re.fullmatch("[0-9a-f]{40}", parent["id"]) for parent in commit["parents"])
+
+
+def test_a_user_in_a_commit_is_a_person_or_a_bot(history: tuple[str, list[Json]]) -> None:
+    people = [commit[role] for commit in history[1] for role in ("author", "committer")]  # recorded
+    users = [person for person in people if "displayName" in person]
+    one(users, "commit of a user")
+    assert {user["type"] for user in users} <= {"NORMAL", "SERVICE"}
+    assert all(type(user["id"]) is int for user in users)
+
+
+def test_commits_are_counted_as_they_are_listed(api: Api, history: tuple[str, list[Json]]) -> None:
+    path, commits = history  # SPEC; `verify` relies on it
+    query = {"until": commits[-1]["id"], "limit": 1000}
+    page = api.json(f"{path}/commits", **{**query, "limit": 1}, withCounts="true")
+    if "totalCount" not in page:
+        pytest.skip("the server does not count")
+    rows = api.rows(f"{path}/commits", **query)
+    assert page["totalCount"] == len(rows)
+    assert {p["id"] for row in rows for p in row["parents"]} <= {row["id"] for row in rows}
 
 
 def test_the_first_commit_is_until_itself(api: Api, history: tuple[str, list[Json]]) -> None:

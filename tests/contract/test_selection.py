@@ -182,7 +182,7 @@ def test_flattening_changes_lists_alone_to_text(sync: Sync) -> None:
         as_the_sdk(sync(flattening_enabled=True, flattening_max_depth=3)),
     )
     for message in flat:
-        for column in {"parent_ids", "issue_keys"} & set(message["record"]):
+        for column in {"parent_ids", "issue_keys", "co_authors"} & set(message["record"]):
             message["record"][column] = json.loads(message["record"][column])
     assert flat == plain
 

@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from tests.conftest import Sync
 
 COLUMNS = {
-    "projects": "id key name description public type owner_username url",
+    "projects": "id key name description public type owner_username owner_user_id url",
     "repositories": "id project_id project_key slug name description hierarchy_id scm_id state "
     "status_message forkable public archived origin_id origin_project_key origin_slug url "
     "clone_url_http clone_url_ssh",
     "default_branches": "repository_id project_key repository_slug status id display_id type "
     "latest_commit",
     "commits": "repository_id project_key repository_slug branch on_default_branch id display_id "
-    "message author_name author_email author_username author_user_id author_timestamp "
-    "committer_name committer_email committer_username committer_user_id committer_timestamp "
-    "parent_ids is_merge issue_keys url",
+    "message author_name author_email author_username author_user_id author_type "
+    "author_timestamp committer_name committer_email committer_username committer_user_id "
+    "committer_type committer_timestamp co_authors parent_ids is_merge issue_keys url",
 }
 KEYS = {
     "projects": ["id"],
@@ -95,6 +95,7 @@ def test_a_project_is_a_row(server: Bitbucket, root: Path) -> None:
         "public": True,
         "type": "NORMAL",
         "owner_username": None,
+        "owner_user_id": None,
         "url": f"{server.url}/projects/PAY",
     }
 
@@ -169,17 +170,64 @@ def test_a_commit_is_a_row(server: Bitbucket, root: Path) -> None:
         "author_email": "ada@example.com",
         "author_username": "ada.l",
         "author_user_id": 7,
+        "author_type": "NORMAL",
         "author_timestamp": "2020-09-13T12:26:40Z",
         "committer_name": "Git Server",
         "committer_email": "",
         "committer_username": None,
         "committer_user_id": None,
+        "committer_type": None,
         "committer_timestamp": "2023-11-16T12:23:20Z",
+        "co_authors": [],
         "parent_ids": [base],
         "is_merge": False,
         "issue_keys": ["PAY-7", "PAY-8"],
         "url": f"{server.url}/projects/PAY/repos/ledger/commits/{head}",
     }
+
+
+def test_a_bot_is_told_from_people_and_from_those_without_an_account(
+    server: Bitbucket, root: Path
+) -> None:
+    server.users.append(User(9, "renovate", type="SERVICE"))
+    ledger = GitRepository(root / "PAY" / "ledger")
+    ledger.commit(author="Renovate <renovate@example.com>", committer="Ada <ada@example.com>")
+    ledger.commit(author="Renovate <elsewhere@example.com>", committer="r <renovate@example.com>")
+    records = read(server).records("commits")
+    assert [(r["author_type"], r["committer_type"]) for r in records] == [
+        (None, "SERVICE"),
+        ("SERVICE", "NORMAL"),
+    ]
+
+
+MESSAGES = [
+    "Co-authored-by: Only a title <title@example.com>",
+    "Title\n\nCo-authored-by: Ada <ada@example.com>",
+    "Title\n\nText\n\nco-AUTHORED-by:Ada <ada@example.com>\nReviewed-by: Bob <b@example.com>",
+    "Title\n\nCo-authored-by: B <b@a.b>\nCo-authored-by: A <a@a.b>\nCo-authored-by: B <b@a.b>",
+    "Title\n\nCo-authored-by: Not <at-the@example.com>\n\nThe end.",
+    "Title\n\nIn the middle\nCo-authored-by: Of <a-text@example.com>",
+    "Title\n\nText\nSigned-off-by: A <a@example.com>\nCo-authored-by: B <b@example.com>",
+    "Title\n\nCo-authored-by: Goes on\n  <next@example.com>\n\n\n",
+    "#7 Title\r\n\r\nCo-authored-by: Windows <w@example.com>\r\n",
+    "Title\n\nCo-authored-by:\nCo-authored-by: Łukasz Żółć <lukasz@example.com>\n# a comment",
+    "Title\n\n- Co-authored-by: A list <l@example.com>",
+]
+
+
+def test_co_authors_are_the_trailers_that_git_sees(
+    sync: Sync, repository: Callable[[str], GitRepository]
+) -> None:
+    ledger = repository("PAY/ledger")
+    expected = {}
+    for message in MESSAGES:
+        id_ = ledger.commit(message)
+        form = "--format=%(trailers:key=Co-authored-by,valueonly,unfold)"
+        values = [value.strip() for value in ledger.git("show", form, id_).split("\n")]
+        expected[id_] = list(dict.fromkeys(filter(None, values)))
+    found = {record["id"]: record["co_authors"] for record in sync().records("commits")}
+    assert found == expected
+    assert sum(map(len, found.values())) == 8
 
 
 def test_a_merge_names_all_its_parents_in_order(
@@ -205,12 +253,14 @@ def test_a_personal_project_is_a_row_with_its_owner(server: Bitbucket, root: Pat
     output = read(server, personal_projects=True)
     project = only(output, "projects")
     assert {
-        name: project[name] for name in ("key", "name", "type", "owner_username", "public")
+        name: project[name]
+        for name in ("key", "name", "type", "owner_username", "owner_user_id", "public")
     } == {
         "key": "~ADA",
         "name": "Ada Lovelace",
         "type": "PERSONAL",
         "owner_username": "ada.l",
+        "owner_user_id": 7,
         "public": None,
     }
     assert project["url"] == f"{server.url}/users/ada"

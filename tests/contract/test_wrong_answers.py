@@ -15,6 +15,7 @@ from tap_bitbucket_dc.emulator import (
     WITHOUT_FIRST_ROW,
     WITHOUT_LAST_ROW,
     WITHOUT_MIDDLE_ROW,
+    Fault,
 )
 from tests.contract.target import Target, flags, partitions
 
@@ -210,6 +211,56 @@ def test_a_lie_that_stays_fails_the_repository_alone(
     target.read()
     assert target.holds(ledger)
     assert flags(target.read()) == []
+
+
+def without(commit: str) -> Fault:
+    """Return the lie that never shows one commit, nor anything if it is the only one."""
+    return Fault(
+        "ledger/commits",
+        kind="replace",
+        replace=lambda body: {
+            **body,
+            "values": [row for row in body.get("values", []) if row["id"] != commit],
+        },
+        times=None,
+    )
+
+
+@pytest.mark.parametrize("place", [0, 1], ids=["the head", "its parent"])
+@pytest.mark.parametrize("change", [merge_a_side_branch, amend])
+def test_a_commit_that_no_answer_shows_keeps_the_head_from_moving(
+    sync: Sync,
+    target: Target,
+    ledger: GitRepository,
+    bitbucket: Bitbucket,
+    change: Callable[[GitRepository], None],
+    place: int,
+) -> None:
+    bitbucket.page_caps["commits"] = 100
+    target.read()
+    change(ledger)
+    bitbucket.faults.append(without(ledger.rev_list()[place]))
+    output = sync(target.state)
+    assert output.code == "unexpected_answer"
+    target.take(output.messages)
+    bitbucket.faults.clear()
+    target.read()
+    assert target.holds(ledger)
+
+
+def test_a_new_range_that_stays_empty_is_no_reset_unless_the_old_head_leads_to_the_new(
+    sync: Sync, target: Target, ledger: GitRepository, bitbucket: Bitbucket
+) -> None:
+    target.read()
+    amend(ledger)
+    bitbucket.faults.append(EMPTY_PAGE.on(f"until={ledger.rev_list()[0]}", times=None))
+    output = sync(target.state)
+    assert output.code == "unexpected_answer"
+    assert ledger.rev_list()[0] in output.last_line
+    target.take(output.messages)
+    bitbucket.faults.clear()
+    target.read()
+    assert target.holds(ledger)
 
 
 def test_the_error_names_what_is_missing(

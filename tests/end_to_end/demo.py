@@ -4,7 +4,7 @@
 
 Each ROOT holds git repositories as ``ROOT/PROJECT/repository``. They stay as they are. Without a
 ROOT a few repositories are made. Leaves a page about the tables behind. Exits with 1 unless the
-table holds just git's commits.
+table holds just git's commits, and ``verify`` says so, too.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -82,8 +83,9 @@ def _demo(directory: Path, options: argparse.Namespace) -> bool:
         _load(project, bitbucket)
         _show(database, ARRIVED.format(since=f"{since:%F %T.%f}"))
         second = _equals_git(database, world, before)
+        verified = _verify(project, database)
         _report(database, options.report)
-        return first and second
+        return first and second and verified
 
 
 def _settings(bitbucket: Bitbucket, database: Warehouse) -> dict[str, str]:
@@ -101,6 +103,13 @@ def _load(project: MeltanoProject, bitbucket: Bitbucket) -> None:
     project.run("tap-bitbucket-dc", "target-postgres")
     seconds = time.monotonic() - started
     print(f"{seconds:.1f} s, {len(bitbucket.requests) - asked} requests\n")
+
+
+def _verify(project: MeltanoProject, database: Warehouse) -> bool:
+    """Let the command say whether everything is there, as it does where there is no git to ask."""
+    _say("python -m tap_bitbucket_dc.warehouse verify")
+    command = (sys.executable, "-m", "tap_bitbucket_dc.warehouse", "verify", "--dsn", database.url)
+    return subprocess.run(command, env=project.environment, check=False).returncode == 0
 
 
 def _report(database: Warehouse, path: Path | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -27,6 +28,7 @@ def test_the_demo_shows_that_tables_and_git_are_equal_twice(tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("tables and git rev-list are equal") == 2
     assert "Written long ago, pushed today" in done.stdout
+    assert re.search(r"6 repositories, \d+ commits, [\d.]+ seconds: all equal", done.stdout)
     assert page.as_uri() in done.stdout
     assert "PAY/ledger" in page.read_text("utf-8")
     assert _checkout() == before

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tap_bitbucket_dc.warehouse.__main__ import main
+from tap_bitbucket_dc.warehouse.report import page as written
+from tap_bitbucket_dc.warehouse.report import read
 from tests.end_to_end.browser import Browser, browser
 from tests.end_to_end.conftest import HOSTILE
 
@@ -47,6 +49,16 @@ EMPTY = "drop schema if exists nothing cascade; create schema nothing;" + ";".jo
     f"create table nothing.{table} as table bitbucket.{table} with no data"
     for table in ("projects", "repositories", "default_branches", "commits")
 )
+TEAM = """\
+drop schema if exists team cascade; create schema team; set search_path to team;
+create table projects as table bitbucket.projects;
+create table repositories as table bitbucket.repositories;
+create table default_branches as table bitbucket.default_branches;
+create table commits as table bitbucket.commits;
+update commits set author_type = 'SERVICE' where author_email = 'lukasz@example.com';
+update commits set co_authors = array['Ada <ada@example.com>']
+ where message = 'Week 2' and repository_id in (
+    select id from repositories where project_key = 'PAY')"""
 READER = """\
 create role reader login;
 grant usage on schema bitbucket to reader;
@@ -193,6 +205,27 @@ def test_an_empty_warehouse_has_a_page_too(loaded: Loaded, window: Browser, tmp_
     window.open(path)
     assert "No commits are loaded." in window.run("return document.body.innerText")
     assert window.run(FACTS)["Repositories"] == "0"
+
+
+def test_bots_are_counted_apart_and_co_authored_commits_per_week(
+    loaded: Loaded, tmp_path: Path
+) -> None:
+    path, url = tmp_path / "report.html", loaded.database.url
+    loaded.database.execute(TEAM)
+    main(["report", "--dsn", url, "--schema", "team", "--output", str(path)])
+    before, facts = read(url, "bitbucket"), read(url, "team")
+    assert (before["totals"]["bots"], facts["totals"]["bots"]) == (0, 1)
+    assert facts["totals"]["people"] == before["totals"]["people"] - 1
+    assert facts["totals"]["commits"] == before["totals"]["commits"]
+    names = {person["name"] for person in facts["busy_people"]}
+    assert "Łukasz Żółć (bot)" in names
+    assert {
+        week["week"]: week["co_authored"] for week in facts["weeks"] if week["co_authored"]
+    } == {"2024-10-28": 2}
+    text = path.read_text("utf-8")
+    assert "Week of 2024-10-28; co-authored commits: 2" in text
+    assert "<dt>Bots</dt><dd>1</dd>" in text
+    assert "Co-authored commits" not in written(before)
 
 
 def test_who_may_only_read_can_make_the_page(loaded: Loaded, page: Path, tmp_path: Path) -> None:

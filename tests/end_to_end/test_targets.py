@@ -205,7 +205,7 @@ for row in table.fetchall():
     ).stdout.splitlines()
     return [
         {
-            name: json.loads(value) if name in {"parent_ids", "issue_keys"} else value
+            name: json.loads(value) if name in {"parent_ids", "issue_keys", "co_authors"} else value
             for name, value in json.loads(line).items()
         }
         for line in lines
@@ -214,7 +214,7 @@ for row in table.fetchall():
 
 def test_no_person_is_named_in_the_pseudonymous_tables(tmp_path: Path) -> None:
     world = make(tmp_path / "git")
-    trailer = f"Round\n\nSigned-off-by: {MARY}"
+    trailer = f"Round\n\nSigned-off-by: {MARY}\nCo-authored-by: {MARY.upper()}"
     world.repositories["PAY/ledger"].commit(trailer, author=MARY.upper(), committer=ADA)
     people = ("lovelace", "mary", "łukasz", "grace", "hopper", "@example.com")
     with warehouse() as database, serve(tmp_path / "git") as bitbucket:
@@ -234,3 +234,5 @@ def test_no_person_is_named_in_the_pseudonymous_tables(tmp_path: Path) -> None:
         }
         assert len(pairs) == len({email for email, _ in pairs}) == len(dict(pairs)) > 3
         assert {row["author_user_id"] for row in pseudonymous.values()} == {7, None}
+        [co_authors] = [row["co_authors"] for row in pseudonymous.values() if row["co_authors"]]
+        assert co_authors == [dict(pairs)["mary@example.com"]]

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_bitbucket_dc.warehouse.__main__ import main
-from tap_bitbucket_dc.warehouse.report import connected
+from tap_bitbucket_dc.warehouse.database import connected
+from tap_bitbucket_dc.warehouse.report import read
 from tests.end_to_end.conftest import HOSTILE, IDS
 
 if TYPE_CHECKING:
@@ -150,6 +151,41 @@ def test_a_project_is_inaccessible_if_all_its_repositories_are(database: Warehou
     main(["views", "--dsn", database.url, "--schema", "closed"])
     sql = "select bool_or(api_accessible), count(*) from bitbucket_server_projects"
     assert _select(database, sql, schema="closed") == [(False, 3)]
+
+
+@pytest.mark.parametrize("kind", ["text", "jsonb", "text[]"])
+def test_co_authors_and_bots_are_users(database: Warehouse, kind: str) -> None:
+    _copy(database, "team")
+    alter = f"alter table team.commits alter co_authors type {kind}"
+    database.execute(f"{alter} using {'null' if kind == 'text[]' else 'to_jsonb(co_authors)'}")
+    by = "author_email = 'lukasz@example.com'"
+    co_authors = '["Mary <MARY@example.com>", "Somebody", "New <new@example.com>"]'
+    if kind == "text[]":
+        co_authors = f"{{{co_authors[1:-1]}}}"
+    database.execute(f"update team.commits set co_authors = '{co_authors}' where {by}")  # noqa: S608
+    database.execute("update team.commits set author_type = 'SERVICE' where author_user_id = 8")
+    main(["views", "--dsn", database.url, "--schema", "team"])
+    sql = """\
+select distinct a.position, a.name, a.email, u.name
+  from bitbucket_server_commit_co_authors a
+  join bitbucket_server_commits c on c.id = a.commit_id
+  left join bitbucket_server_users u on u.id = a.user_id order by 1"""
+    assert _select(database, sql, schema="team") == [
+        (1, "Mary", "MARY@example.com", "Mary W. Shelley"),
+        (2, None, None, None),
+        (3, "New", "new@example.com", None),
+    ]
+    assert _select(database, "select * from bitbucket_server_bots", schema="team") == [(8,)]
+
+
+def test_tables_without_the_newest_columns_have_the_views_too(database: Warehouse) -> None:
+    _copy(database, "older")
+    database.execute("alter table older.commits drop co_authors, drop author_type")
+    main(["views", "--dsn", database.url, "--schema", "older"])
+    for view in ("bots", "commit_co_authors"):
+        assert _select(database, f"select * from bitbucket_server_{view}", schema="older") == []  # noqa: S608
+    facts = read(database.url, "older")
+    assert (facts["totals"]["bots"], facts["totals"]["people"]) == (0, 5)
 
 
 def test_views_may_be_made_again_and_what_is_built_upon_them_stays(database: Warehouse) -> None:

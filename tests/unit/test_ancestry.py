@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from tap_bitbucket_dc.bitbucket import Commit, Parent
-from tap_bitbucket_dc.extract import ancestry
 from tap_bitbucket_dc.extract.ancestry import Ancestry
 
 
@@ -68,7 +67,7 @@ def test_what_lies_outside_is_not_wanted_but_known() -> None:
     assert not seen.names("x")
 
 
-def test_rows_that_come_again_are_told_apart_once_something_is_missing() -> None:
+def test_rows_that_come_again_are_told_apart() -> None:
     seen = Ancestry("c")
     assert arrived(seen, "c b", "b a") == "cb"
     assert seen.wanted() == {"a"}
@@ -76,16 +75,22 @@ def test_rows_that_come_again_are_told_apart_once_something_is_missing() -> None
     assert len(seen) == 3
 
 
-def test_parents_that_came_before_their_children_do_not_pile_up(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(ancestry, "MOST_MISSING", 2)
+def test_parents_that_came_before_their_children_do_not_pile_up() -> None:
     seen = Ancestry("e")
-    seen.take(commits("a"))
-    for page in ("b a", "c b", "d c", "e d"):
+    for page in ("a", "b a", "c b", "d c"):
         seen.take(commits(page))
-    assert len(seen.missing) <= 3
+        assert seen.wanted() == {"e"}
+    seen.take(commits("e d"))
     assert seen.wanted() == set()
+
+
+def test_a_page_that_is_shifted_by_one_counts_no_row_twice() -> None:
+    seen = Ancestry("f")
+    assert arrived(seen, "f e", "e d") == "fe"
+    assert arrived(seen, "c b", "b a") == "cb"
+    assert arrived(seen, "b a", "a") == "a"
+    assert len(seen) == 5
+    assert seen.wanted() == {"d"}
 
 
 @pytest.mark.parametrize(("dates", "is_skewed"), [("321", False), ("331", False), ("312", True)])

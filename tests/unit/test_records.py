@@ -260,6 +260,7 @@ def test_a_personal_project_names_its_owner_by_login() -> None:
     owner = {"name": "ada", "slug": "ada-slug", "displayName": "Ada Lovelace"}
     record = records.project(project(id=9, key="~ADA", type="PERSONAL", owner=owner))
     assert record["owner_username"] == "ada"
+    assert record["owner_user_id"] is None
     assert record["type"] == "PERSONAL"
     assert record["public"] is None
 

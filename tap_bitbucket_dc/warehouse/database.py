@@ -1,0 +1,58 @@
+"""A connection to the database of the tables. Knows nothing of what they hold."""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SECRETS = ("password", "sslpassword")
+
+
+@contextmanager
+def connected(dsn: str, schema: str) -> Iterator[psycopg.Connection]:
+    """Yield a connection that searches ``schema`` alone for tables and uses the time zone UTC.
+
+    Args:
+        dsn: A connection string of libpq or of SQLAlchemy (``postgresql+psycopg://…``). What it
+            leaves out is taken from libpq's environment variables.
+        schema: The schema of the tables.
+
+    Raises:
+        psycopg.Error: The connection failed, or the schema does not exist.
+    """
+    with psycopg.connect(_libpq(dsn), autocommit=True) as connection:
+        found = connection.execute("select to_regnamespace(quote_ident(%s))", [schema])
+        if found.fetchone() == (None,):
+            raise psycopg.errors.InvalidSchemaName(f'there is no schema "{schema}"')
+        connection.execute(sql.SQL("set search_path to {}").format(sql.Identifier(schema)))
+        connection.execute("set time zone 'UTC'")
+        yield connection
+
+
+def described(error: psycopg.Error, dsn: str) -> str:
+    """Return what went wrong, on one line and without a password of the connection string."""
+    # libpq's messages quote parts of a string that it misunderstands, which may be the password.
+    invalid = "ProgrammingError: the connection string is not valid"
+    try:
+        options = conninfo_to_dict(_libpq(dsn))
+    except psycopg.Error:
+        return invalid
+    if "://" in dsn and "@" in f"{options.get('host')}{options.get('port')}{options.get('dbname')}":
+        return f"{invalid}: write @ as %40, and / as %2F"
+    text = " ".join((error.diag.message_primary or str(error)).split()).rstrip(".")
+    for name in SECRETS:
+        if secret := options.get(name):
+            text = text.replace(str(secret), "***")
+    return f"{type(error).__name__}: {text}"
+
+
+def _libpq(dsn: str) -> str:
+    return re.sub(r"^postgres(ql)?\+\w+:", "postgresql:", dsn)

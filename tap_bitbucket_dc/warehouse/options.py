@@ -1,0 +1,58 @@
+"""What the commands of the warehouse take on the command line."""
+
+from __future__ import annotations
+
+import argparse
+
+DSN = (
+    "connection string such as postgresql://user@host/database; what it leaves out is taken from "
+    "libpq's environment variables PGHOST, PGUSER, PGDATABASE, …; set the password in PGPASSWORD"
+)
+CONFIG = (
+    "the tap's configuration file, or ENV for environment variables TAP_BITBUCKET_DC_*, which is "
+    "the default; may be given several times"
+)
+ROWS = (
+    "read the commits from this file instead of a database, - for standard input: CSV with a "
+    "header, or JSON lines, with repository_id, id and on_default_branch"
+)
+BRANCHES = (
+    "with --rows: the same for the heads, with repository_id and latest_commit; without it, the "
+    "default branches that Bitbucket has now count"
+)
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """Return the parser; ``command`` is the name of the chosen command."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tap_bitbucket_dc.warehouse", description=description
+    )
+    tables = argparse.ArgumentParser(add_help=False)
+    tables.add_argument("--dsn", default="", help=DSN)
+    tables.add_argument("--schema", default="bitbucket", help="of the tables; default: bitbucket")
+    commands = parser.add_subparsers(required=True, dest="command")
+    views = commands.add_parser("views", parents=[tables], help="create or replace the views")
+    views.add_argument("--print", action="store_true", help="print the SQL instead of running it")
+    report = commands.add_parser("report", parents=[tables], help="write the report")
+    report.add_argument("--output", default="report.html", help="HTML file; default: report.html")
+    _add_verify(
+        commands.add_parser(
+            "verify", parents=[tables], help="compare the tables with Bitbucket: is all there?"
+        )
+    )
+    return parser
+
+
+def _add_verify(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", action="append", metavar="FILE", help=CONFIG)
+    parser.add_argument("--rows", metavar="FILE", help=ROWS)
+    parser.add_argument("--default-branches", metavar="FILE", help=BRANCHES)
+    parser.add_argument(
+        "--every-id", action="store_true", help="read all ids, also where the counts are equal"
+    )
+    parser.add_argument(
+        "--allow-gone",
+        action="store_true",
+        help="name repositories that were deleted in Bitbucket, but do not count them as different",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")

@@ -1,0 +1,118 @@
+"""What `verify` has found, in words and as JSON. Knows neither database nor Bitbucket."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+SHOWN = 5  # ids of each kind in words
+
+
+class Difference(NamedTuple):
+    """A repository that is not the same in the warehouse and in Bitbucket."""
+
+    repository: str
+    """``KEY/slug``."""
+    repository_id: int
+    kind: str
+    """``commits``, ``not_loaded``, ``gone`` or ``rewritten``."""
+    why: str = ""
+    """In words, unless commits differ."""
+    missing: tuple[str, ...] = ()
+    """Ids of commits that the default branch leads to, and no row says so; newest first."""
+    too_many: tuple[str, ...] = ()
+    """Ids of rows that say that the default branch leads to them, and it does not."""
+    marked: frozenset[str] = frozenset()
+    """Of those missing: there is a row, but its ``on_default_branch`` is false."""
+
+    @property
+    def text(self) -> str:
+        """Return it in words, with the first ids, one on each line."""
+        if self.kind != "commits":
+            return f"{self.repository}: {self.why}"
+        parts = {"missing": self.missing, "too many": self.too_many}
+        counts = [f"{len(ids):,} {part}" for part, ids in parts.items() if ids]
+        lines = [f"{self.repository}: {', '.join(counts)}"]
+        for part, ids in parts.items():
+            for id_ in ids[:SHOWN]:
+                note = " (its row has on_default_branch false)" if id_ in self.marked else ""
+                lines.append(f"  {part}: {id_}{note}")
+            if len(ids) > SHOWN:
+                lines.append(f"  … and {len(ids) - SHOWN:,} more {part}")
+        return "\n".join(lines)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Return it as a JSON object."""
+        facts: dict[str, Any] = {
+            "repository": self.repository,
+            "repository_id": self.repository_id,
+            "kind": self.kind,
+        }
+        if self.kind != "commits":
+            return {**facts, "why": self.why}
+        return {
+            **facts,
+            "missing": list(self.missing),
+            "too_many": list(self.too_many),
+            "on_default_branch_false": [id_ for id_ in self.missing if id_ in self.marked],
+        }
+
+
+@dataclass
+class Result:
+    """What one run has found so far."""
+
+    allow_gone: bool = False
+    """Whether it may be equal although repositories were deleted in Bitbucket."""
+    repositories: int = 0
+    """Compared, those that differ included."""
+    commits: int = 0
+    """That the default branches of these lead to in Bitbucket."""
+    seconds: float = 0.0
+    requests: int = 0
+    differences: list[Difference] = field(default_factory=list)
+    inaccessible: list[str] = field(default_factory=list)
+    """Not compared: no permission now, or none when they were loaded."""
+    failed: list[str] = field(default_factory=list)
+    """Not compared, because of errors."""
+    is_complete: bool = False
+    """Whether the run came to its end without an error."""
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether everything was compared and is the same; what is inaccessible does not count."""
+        return self.is_complete and not self._counting
+
+    @property
+    def _counting(self) -> list[Difference]:
+        return [each for each in self.differences if not (self.allow_gone and each.kind == "gone")]
+
+    @property
+    def text(self) -> str:
+        """Return the last line."""
+        found = "all equal"
+        if self._counting:
+            found = f"{len(self._counting):,} differ"
+        elif not self.is_complete:
+            found = "no difference so far"
+        notes = {"inaccessible": self.inaccessible, "failed": self.failed}
+        others = "".join(f", {len(names):,} {note}" for note, names in notes.items() if names)
+        return (
+            f"{self.repositories:,} repositories, {self.commits:,} commits, "
+            f"{self.seconds:.1f} seconds: {found}{others}"
+        )
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Return everything as a JSON object."""
+        return {
+            "equal": self.is_equal,
+            "repositories": self.repositories,
+            "commits": self.commits,
+            "seconds": round(self.seconds, 3),
+            "requests": self.requests,
+            "differences": [difference.facts for difference in self.differences],
+            "inaccessible": self.inaccessible,
+            "failed": self.failed,
+        }

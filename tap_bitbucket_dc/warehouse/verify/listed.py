@@ -1,0 +1,49 @@
+"""The commits that Bitbucket lists, proven to be all by their own graph."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tap_bitbucket_dc.bitbucket import errors
+from tap_bitbucket_dc.bitbucket.errors import printable
+
+if TYPE_CHECKING:
+    from tap_bitbucket_dc.bitbucket import Ahead, Client, Repository
+
+TRIES = 2
+
+
+def listed(
+    client: Client, repository: Repository, head: str, start: int | None, ahead: Ahead
+) -> dict[str, bool]:
+    """Return the ids of all commits that lead to a head, newest first.
+
+    Args:
+        client: Where to read.
+        repository: With its project.
+        head: A commit id.
+        start: The start date in milliseconds since 1970, None if there is none.
+        ahead: How pages are requested in parallel.
+
+    Returns:
+        By its id, whether a commit is late enough to be loaded.
+
+    Raises:
+        NoSuchCommitError: The head is not in the repository, or not any more.
+        SkippableError: Commits are missing in the answers, as their children show, and still
+            are when they are read once more.
+    """
+    for _ in range(TRIES):
+        found: dict[str, bool] = {}
+        ends = {head}
+        for page in client.commits(repository, until=head, ahead=ahead):
+            for commit in page.values:
+                ends.update(parent.id for parent in commit.parents)
+                at = commit.committer_timestamp
+                found[commit.id] = start is None or at is None or at >= start
+            ends.difference_update(commit.id for commit in page.values)
+        ends -= found.keys()
+        if not ends:
+            return found
+    what = f"Bitbucket's list of the commits of {repository} lacks {printable(min(ends))}."
+    raise errors.SkippableError(what)
