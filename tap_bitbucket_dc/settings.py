@@ -201,6 +201,29 @@ SETTINGS = th.PropertiesList(
         description="Whether the server's certificate is checked. Keep it on.",
     ),
     th.Property(
+        "batch_config",
+        th.ObjectType(
+            th.Property(
+                "encoding",
+                th.ObjectType(
+                    th.Property("format", th.StringType, allowed_values=["jsonl"]),
+                    th.Property("compression", th.StringType, allowed_values=["none", "gzip"]),
+                ),
+            ),
+            th.Property(
+                "storage",
+                th.ObjectType(
+                    th.Property("root", th.StringType), th.Property("prefix", th.StringType)
+                ),
+            ),
+        ),
+        title="BATCH",
+        description=(
+            "Files and BATCH messages in place of RECORD messages: encoding (format jsonl; "
+            "compression none or gzip) and storage (root, a directory or URL; prefix)."
+        ),
+    ),
+    th.Property(
         "allow_http",
         th.BooleanType,
         default=False,
@@ -217,7 +240,7 @@ def require_one_login(config: Mapping[str, Any]) -> None:
     """Check that the settings hold exactly one login, in a form that can be sent.
 
     Raises:
-        ConfigError: They do not, or they ask for what is not supported.
+        ConfigError: They do not.
     """
     token, username, password = (
         config.get(name) or "" for name in ("token", "username", "password")
@@ -233,9 +256,6 @@ def require_one_login(config: Mapping[str, Any]) -> None:
         raise ConfigError(msg)
     if ":" in username:
         msg = "`username` has a colon, which Basic authentication cannot send."
-        raise ConfigError(msg)
-    if config.get("batch_config"):
-        msg = "`batch_config` is not supported."
         raise ConfigError(msg)
 
 

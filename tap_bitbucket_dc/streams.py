@@ -22,7 +22,7 @@ from tap_bitbucket_dc import records, schemas, state
 from tap_bitbucket_dc.bitbucket.errors import BitbucketError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from singer_sdk import Tap
@@ -80,6 +80,9 @@ class BitbucketStream(Stream):
     def get_replication_key_signpost(self, context: Context | None = None) -> None:
         """Return None: the bookmark is a commit, and no clock limits it."""
 
+    def get_batch_config(self, config: Mapping[str, Any]) -> None:
+        """Return None: the message writer makes the files, because they span contexts."""
+
     @property
     def partitions(self) -> None:
         """None: the SDK need not iterate over them, because ``state`` keeps them."""
@@ -98,33 +101,33 @@ class BitbucketStream(Stream):
         self,
         context: Context | None = None,
         *,
-        write_messages: bool = True,  # noqa: ARG002 only BATCH messages want False
+        write_messages: bool = True,  # noqa: ARG002 only the SDK's own BATCH messages want False
     ) -> Generator[dict[str, Any], Any, Any]:
         """Write the record of each row, then sync its children."""
         write = self._record_writer() if self.selected else None
         is_limited = self.ABORT_AT_RECORD_COUNT is not None
-        for index, row in enumerate(self.get_records(context)):
-            if is_limited:
-                self._check_max_record_limit(index)
-            record = row
-            if self.child_streams:  # the row holds more than its record
-                record = cast("Record", self.post_process(row, context))
-            # Asked first: writing takes deselected properties out of the record.
-            passes = self.child_streams and self.stream_maps[0].get_filter_result(record)
-            if write is not None:
-                write(record)
-            if passes:
-                for child_context in self.generate_child_contexts(row, context):
-                    self._sync_children(child_context)
-            yield record
+        with self.run.metrics[self.name] as meter:
+            for index, row in enumerate(self.get_records(context)):
+                if is_limited:
+                    self._check_max_record_limit(index)
+                record = row
+                if self.child_streams:  # the row holds more than its record
+                    record = cast("Record", self.post_process(row, context))
+                # Asked first: writing takes deselected properties out of the record.
+                passes = self.child_streams and self.stream_maps[0].get_filter_result(record)
+                if write is not None:
+                    write(record)
+                meter.records += 1
+                if passes:
+                    for child_context in self.generate_child_contexts(row, context):
+                        self._sync_children(child_context)
+                yield record
 
     def _record_writer(self) -> Callable[[Record], None]:
         """Return the SDK's way to write a record, or a short cut with equal output."""
         if not self._is_plain():
             return self._write_record_message
-        writer = self.run.writer
-        prefix = writer.record_prefix(self.name, datetime.now(UTC).isoformat())
-        return lambda record: writer.write_record(prefix, record)
+        return self.run.writer.record_writer(self.name, datetime.now(UTC).isoformat())
 
     def _is_plain(self) -> bool:
         """Whether records are written as they are: all columns selected, nothing mapped."""

@@ -13,6 +13,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from singer_sdk.metrics import Status
+
 from tap_bitbucket_dc.bitbucket import Client, Options
 from tap_bitbucket_dc.extract.crawl import Crawl
 from tap_bitbucket_dc.extract.filters import Filters
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from tap_bitbucket_dc.bitbucket import Throttle
     from tap_bitbucket_dc.extract.crawl import Wanted
+    from tap_bitbucket_dc.metrics import Metrics
     from tap_bitbucket_dc.state import State
     from tap_bitbucket_dc.writer import MessageWriter
 
@@ -60,7 +63,7 @@ class Sync:
 
     ::
 
-        with Sync(config, state, writer, wanted=Wanted(), stop=Stop(writer)).run() as sync:
+        with Sync(config, state, writer, wanted=…, stop=…, metrics=…).run() as sync:
             for project, turns in sync.crawl.projects():
                 ...
     """
@@ -73,6 +76,7 @@ class Sync:
         *,
         wanted: Wanted,
         stop: Stop,
+        metrics: Metrics,
         throttle: Throttle | None = None,
     ) -> None:
         """Check the settings; ask nothing yet.
@@ -83,6 +87,7 @@ class Sync:
             writer: Writes the messages.
             wanted: What is asked for.
             stop: Set when a signal arrives.
+            metrics: Counts what is read.
             throttle: A test's own, which does not sleep.
 
         Raises:
@@ -103,6 +108,8 @@ class Sync:
             concurrency=config["concurrency"],
             on_wait=self.checkpoint,
         )
+        self.metrics = metrics
+        self._usage = client.usage
         self.progress = Progress(client, self.crawl)
         self._stop = stop
 
@@ -113,11 +120,13 @@ class Sync:
         Raises:
             BitbucketError: See ``Crawl.finish``.
         """
+        self.writer.start()
         with self.crawl:
             try:
                 yield self
                 self.crawl.finish()
                 self.state.drop(self.crawl.gone(self.state.names()))
+                self.metrics.status = Status.SUCCEEDED
             finally:
                 self._end()
 
@@ -131,6 +140,7 @@ class Sync:
     def _end(self) -> None:
         """Write what was read and the final STATE; stop here if a signal has asked for it."""
         self.writer.finish()
+        self.metrics.log(self._usage.by_endpoint())
         self.progress.log_summary()
         if self._stop.signal:
             _exit_at_once(128 + self._stop.signal)

@@ -24,6 +24,7 @@ from singer_sdk.singerlib import Catalog
 from tap_bitbucket_dc.bitbucket import errors
 from tap_bitbucket_dc.extract.crawl import Wanted
 from tap_bitbucket_dc.extract.filters import Filters
+from tap_bitbucket_dc.metrics import Metrics
 from tap_bitbucket_dc.settings import SETTINGS, without_secret
 from tap_bitbucket_dc.state import MELTANO, State, validate
 from tap_bitbucket_dc.streams import Commits, DefaultBranches, Projects, Repositories
@@ -45,12 +46,12 @@ class TapBitbucketDC(Tap):
 
     name = "tap-bitbucket-dc"
     config_jsonschema = SETTINGS
-    # All but BATCH: the SDK would write files for each repository.
     capabilities: ClassVar[list[CapabilitiesEnum]] = [
         TapCapabilities.CATALOG,
         TapCapabilities.STATE,
         TapCapabilities.DISCOVER,
         PluginCapabilities.ABOUT,
+        PluginCapabilities.BATCH,
         PluginCapabilities.STREAM_MAPS,
         PluginCapabilities.FLATTENING,
         PluginCapabilities.STRUCTURED_LOGGING,
@@ -64,9 +65,20 @@ class TapBitbucketDC(Tap):
             state = options["state"] = state[MELTANO]
         validate(state)
         self._bookmarks = State()
-        writer = MessageWriter(self._bookmarks)
+        super().__init__(**options)
+
+    def message_writer_class(self) -> MessageWriter:  # type: ignore[override]
+        """Return the writer of RECORD messages, or of BATCH messages if they are asked for."""
+        writer = self._writer()
         self._stop = Stop(writer)
-        super().__init__(**options, message_writer=writer)
+        return writer
+
+    def _writer(self) -> MessageWriter:
+        if not self.config.get("batch_config"):
+            return MessageWriter(self._bookmarks)
+        from tap_bitbucket_dc.batch import BatchConfig, BatchWriter  # noqa: PLC0415 few need it
+
+        return BatchWriter(self._bookmarks, BatchConfig.of(self.config))
 
     def discover_streams(self) -> list[Stream]:
         """Return the four streams; needs no server."""
@@ -79,8 +91,10 @@ class TapBitbucketDC(Tap):
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take over the bookmarks of a former run."""
-        super().load_state(state)
-        self._bookmarks.load(cast("dict[str, Any]", self.state), Filters(self.config).shard)
+        super().load_state(state)  # takes over the bookmarks only
+        value = cast("dict[str, Any]", self.state)
+        value.update({name: each for name, each in state.items() if name not in value})
+        self._bookmarks.load(value, Filters(self.config).shard)
 
     def open_run(self) -> AbstractContextManager[Sync]:
         """Return a run of the selected streams, to be held with ``with``."""
@@ -102,6 +116,7 @@ class TapBitbucketDC(Tap):
             self.message_writer,
             wanted=wanted,
             stop=self._stop,
+            metrics=Metrics(name for name, stream in streams.items() if stream.selected),
             **seams,
         )
 

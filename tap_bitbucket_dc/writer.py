@@ -8,6 +8,7 @@ says that they have been written.
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import sys
 import time
@@ -18,6 +19,8 @@ from singer_sdk.singerlib import RecordMessage, StateMessage
 from singer_sdk.singerlib.encoding.base import GenericSingerWriter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from singer_sdk.singerlib.encoding.simple import Message
 
     from tap_bitbucket_dc.state import State
@@ -42,6 +45,9 @@ class MessageWriter(GenericSingerWriter[bytes, "Message"]):
         self._flushed_at = time.monotonic()
         self._encoder = msgspec.json.Encoder(enc_hook=str)
 
+    def start(self) -> None:
+        """Prepare for a run."""
+
     def serialize_message(self, message: Message) -> bytes:
         """Return a message as a line of JSON."""
         return self._encoder.encode(message.to_dict()) + b"\n"
@@ -56,13 +62,13 @@ class MessageWriter(GenericSingerWriter[bytes, "Message"]):
         if not isinstance(message, RecordMessage):
             self.flush()
 
-    def record_prefix(self, stream: str, time_extracted: str) -> bytes:
-        """Return the bytes that ``write_record`` puts before a record of the stream."""
+    def record_writer(self, stream: str, time_extracted: str) -> Callable[[dict[str, Any]], None]:
+        """Return what writes a record of the stream without making a message object."""
         head = {"type": "RECORD", "stream": stream, "time_extracted": time_extracted}
-        return self._encoder.encode(head)[:-1] + b',"record":'
+        prefix = self._encoder.encode(head)[:-1] + b',"record":'
+        return functools.partial(self._write_record, prefix)
 
-    def write_record(self, prefix: bytes, record: dict[str, Any]) -> None:
-        """Write a record message without making a message object."""
+    def _write_record(self, prefix: bytes, record: dict[str, Any]) -> None:
         lines = self._lines
         lines += prefix
         self._encoder.encode_into(record, lines, -1)
@@ -70,17 +76,16 @@ class MessageWriter(GenericSingerWriter[bytes, "Message"]):
 
     def flush_when_due(self) -> None:
         """Flush if many records wait, or if they have waited for long."""
-        if self._lines and (
-            len(self._lines) >= max(LEAST_BYTES, TIMES_STATE * self._state_size)
-            or time.monotonic() - self._flushed_at >= MOST_SECONDS
+        if self._waits() and (
+            self._is_enough() or time.monotonic() - self._flushed_at >= MOST_SECONDS
         ):
             self.flush()
 
     def flush(self) -> None:
         """Write the STATE if it has changed, then the records that wait."""
+        lines = self._take_lines()
         if self._state.changed:
             self._write_state()
-        lines, self._lines = self._lines, bytearray()
         self._write_all(lines)
         self._state.settle()
         self._flushed_at = time.monotonic()
@@ -90,6 +95,23 @@ class MessageWriter(GenericSingerWriter[bytes, "Message"]):
         if not self._broken:
             self.flush()
             self._write_state()
+
+    def _waits(self) -> bool:
+        """Return whether any record waits."""
+        return bool(self._lines)
+
+    def _is_enough(self) -> bool:
+        """Return whether so many records wait that a flush is worth its STATE."""
+        size = len(self._lines)
+        return size >= LEAST_BYTES and self._outweighs_state(size)
+
+    def _outweighs_state(self, size: int) -> bool:
+        return size >= TIMES_STATE * self._state_size
+
+    def _take_lines(self) -> bytearray:
+        """Return the messages that wait, which wait no longer."""
+        lines, self._lines = self._lines, bytearray()
+        return lines
 
     def _write_state(self) -> None:
         # Not as a StateMessage, because that copies every partition.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import io
 import json
 import logging
@@ -29,9 +30,8 @@ class Output(NamedTuple):
     log: str
 
     def records(self, stream: str) -> list[Json]:
-        return [
-            m["record"] for m in self.messages if m["type"] == "RECORD" and m["stream"] == stream
-        ]
+        found = unpacked(self.messages)
+        return [m["record"] for m in found if m["type"] == "RECORD" and m["stream"] == stream]
 
     @property
     def states(self) -> list[Json]:
@@ -62,7 +62,7 @@ class Table:
 
     def take(self, messages: Iterable[Json]) -> None:
         """Take messages in their order; STATE counts as soon as it is read."""
-        for message in messages:
+        for message in unpacked(messages):
             if message["type"] == "STATE":
                 self.state = message["value"]
             elif message["type"] == "RECORD" and message["stream"] == "commits":
@@ -75,6 +75,22 @@ class Table:
             for (repository, id_), record in self.commits.items()
             if repository == repository_id and record["on_default_branch"]
         }
+
+
+def unpacked(messages: Iterable[Json]) -> Iterator[Json]:
+    """Yield the messages, with the records of its files in the place of each BATCH message."""
+    for message in messages:
+        if message["type"] != "BATCH":
+            yield message
+            continue
+        assert message["encoding"]["format"] == "jsonl"
+        for url in message["manifest"]:
+            content = Path(url.removeprefix("file://")).read_bytes()
+            if message["encoding"]["compression"] == "gzip":
+                content = gzip.decompress(content)
+            assert content.endswith(b"\n"), "the file is not complete"
+            for line in content.splitlines():
+                yield {"type": "RECORD", "stream": message["stream"], "record": json.loads(line)}
 
 
 def sync(

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tap_bitbucket_dc.bitbucket.options import Options
     from tap_bitbucket_dc.bitbucket.paging import Ahead, Page
     from tap_bitbucket_dc.bitbucket.throttle import Throttle
+    from tap_bitbucket_dc.bitbucket.usage import Usage
 
 __all__ = ["API", "Client"]
 
@@ -82,6 +83,11 @@ class Client:
     def requests(self) -> int:
         """Requests sent so far, retries and redirects included."""
         return self._reader.transport.requests
+
+    @property
+    def usage(self) -> Usage:
+        """The requests that were answered so far, by endpoint."""
+        return self._reader.transport.usage
 
     @property
     def throttled(self) -> int:

@@ -27,6 +27,7 @@ from tap_bitbucket_dc.bitbucket import errors
 from tap_bitbucket_dc.bitbucket.answers import ANY, Answer, decode
 from tap_bitbucket_dc.bitbucket.connection import Connection, trouble
 from tap_bitbucket_dc.bitbucket.throttle import Throttle
+from tap_bitbucket_dc.bitbucket.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,6 +93,8 @@ class Transport:
             "Authorization": _authorization(options),
         }
         self._counting = threading.Lock()
+        self.usage = Usage()
+        """The requests that were answered, by endpoint."""
         self.requests = 0
         """Requests sent so far, retries and redirects included."""
         self.throttled = 0
@@ -185,6 +188,7 @@ class Transport:
         request = requests.PreparedRequest()
         request.method, request.url = "GET", url
         request.headers = CaseInsensitiveDict(self._headers)
+        sent_at = time.perf_counter()
         # The adapter without a session around it: no cookies, no .netrc, no redirects, and
         # much less CPU time.
         response = self._adapter.send(
@@ -194,7 +198,9 @@ class Transport:
             **self._connection.send_options,
         )
         with contextlib.closing(response):
-            return Answer(url, response.status_code, response.headers, self._body(response))
+            answer = Answer(url, response.status_code, response.headers, self._body(response))
+        self.usage.add(url, answer.status, time.perf_counter() - sent_at)
+        return answer
 
     def _body(self, response: requests.Response) -> bytes:
         """Return the body if it arrives in time.

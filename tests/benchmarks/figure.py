@@ -45,6 +45,6 @@ def _panel(panel: Panel) -> alt.LayerChart | alt.FacetChart:
 
 
 def _kind(name: str, index: int) -> str:
-    if index == 0:
+    if index == 0 or name.startswith("meltano run"):
         return OURS
     return LIMIT if name.startswith("bare") else OTHERS

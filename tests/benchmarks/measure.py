@@ -121,7 +121,7 @@ def measure(entrant: Entrant, directory: Path) -> Measurement:
     with (directory / "output").open("wb") as output, (directory / "log").open("wb") as log:
         start = time.perf_counter()
         process = subprocess.Popen(
-            command, stdout=output, stderr=log, cwd=directory, env=_environment(directory)
+            command, stdout=output, stderr=log, cwd=directory, env=environment(directory)
         )
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - start
@@ -137,7 +137,8 @@ def measure(entrant: Entrant, directory: Path) -> Measurement:
     return Measurement(seconds, processor, commits, megabytes, state_bytes, counts)
 
 
-def _environment(directory: Path) -> dict[str, str]:
+def environment(directory: Path) -> dict[str, str]:
+    """Return the environment of a command that is measured."""
     kept = {name: value for name, value in os.environ.items() if name not in DISTORTING}
     return {**kept, "RUNTIME__DLTHUB_TELEMETRY": "false", "DLT_DATA_DIR": str(directory / "dlt")}
 

@@ -58,7 +58,7 @@ class Section(NamedTuple):
 
     def __str__(self) -> str:
         rows = [_row(label, runs) for label, runs in self.runs.items()]
-        table = "\n".join(_cells(row) for row in (COLUMNS, ("---",) * len(COLUMNS), *rows))
+        table = "\n".join(cells(row) for row in (COLUMNS, ("---",) * len(COLUMNS), *rows))
         lines = "\n".join(f"* {line}" for line in (*self.promises, *self.remarks))
         return f"### {self.title}\n\n{table}\n\n{lines}\n"
 
@@ -87,7 +87,8 @@ def _row(label: str, runs: Runs) -> tuple[str, ...]:
     )
 
 
-def _cells(row: tuple[str, ...]) -> str:
+def cells(row: tuple[str, ...]) -> str:
+    """Return a row of a table."""
     return f"| {' | '.join(row)} |"
 
 

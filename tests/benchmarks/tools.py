@@ -36,20 +36,20 @@ class Tool(NamedTuple):
 
 def ours() -> Tool:
     """Return the tap, by its real command."""
-    version = f"tap-bitbucket-dc {_version(sys.executable, 'tap-bitbucket-dc')}"
-    return Tool("tap-bitbucket-dc", _ours, version)
+    named = f"tap-bitbucket-dc {version(sys.executable, 'tap-bitbucket-dc')}"
+    return Tool("tap-bitbucket-dc", _ours, named)
 
 
 def naive() -> Tool:
     """Return a tap as singer-sdk's template makes it."""
-    version = f"singer-sdk {_version(sys.executable, 'singer-sdk')}"
-    return Tool("singer-sdk template", _naive, version)
+    named = f"singer-sdk {version(sys.executable, 'singer-sdk')}"
+    return Tool("singer-sdk template", _naive, named)
 
 
 def limit() -> list[Tool]:
     """Return the bare loops: with the standard library's JSON, and the fastest."""
-    requests = f"requests {_version(sys.executable, 'requests')}"
-    msgspec = f"msgspec {_version(sys.executable, 'msgspec')}"
+    requests = f"requests {version(sys.executable, 'requests')}"
+    msgspec = f"msgspec {version(sys.executable, 'msgspec')}"
     return [
         Tool("bare loop: requests + json", functools.partial(_bare, "json"), requests),
         Tool("bare loop: requests + msgspec", functools.partial(_bare, "msgspec"), msgspec),
@@ -58,23 +58,23 @@ def limit() -> list[Tool]:
 
 def dlt() -> list[Tool]:
     """Return dlt's ``rest_api``: rows alone, and into files; nothing if it cannot be had."""
-    python = _environment("dlt")
+    python = environment("dlt[postgres]")
     if python is None:
         return []
-    version = f"dlt {_version(str(python), 'dlt')}"
+    named = f"dlt {version(str(python), 'dlt')}"
     return [
-        Tool("dlt, extract", functools.partial(_dlt, python, "extract"), version),
-        Tool("dlt, into files", functools.partial(_dlt, python, "files"), version),
+        Tool("dlt, extract", functools.partial(_dlt, python, "extract"), named),
+        Tool("dlt, into files", functools.partial(_dlt, python, "files"), named),
     ]
 
 
 def airbyte() -> list[Tool]:
     """Return airbyte-cdk's declarative source; nothing if it cannot be had."""
-    python = _environment("airbyte-cdk")
+    python = environment("airbyte-cdk")
     if python is None:
         return []
-    version = f"airbyte-cdk {_version(str(python), 'airbyte-cdk')}"
-    return [Tool("airbyte-cdk, read", functools.partial(_airbyte, python), version)]
+    named = f"airbyte-cdk {version(str(python), 'airbyte-cdk')}"
+    return [Tool("airbyte-cdk, read", functools.partial(_airbyte, python), named)]
 
 
 def _ours(url: str, directory: Path, entrant: Entrant) -> list[str]:
@@ -121,13 +121,14 @@ def _write(path: Path, value: object) -> str:
     return str(path)
 
 
-def _environment(package: str) -> Path | None:
+def environment(package: str) -> Path | None:
     """Return the Python of an environment with the package, None if there is no way.
 
     Run in the project's directory, uv reads its ``exclude-newer`` there.
     """
     uv = os.environ.get("UV") or shutil.which("uv")
-    python = ENVIRONMENTS / f"{package}-{sysconfig.get_python_version()}" / "bin" / "python"
+    name = package.partition("[")[0]
+    python = ENVIRONMENTS / f"{name}-{sysconfig.get_python_version()}" / "bin" / "python"
     commands = [
         [uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, python.parents[1]],
         [uv, "pip", "install", "--quiet", "--python", python, package],
@@ -142,7 +143,8 @@ def _environment(package: str) -> Path | None:
     return python
 
 
-def _version(python: str, package: str) -> str:
+def version(python: str, package: str) -> str:
+    """Return the version of a package in an environment."""
     code = f"from importlib.metadata import version; print(version({package!r}))"
     done = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True)
     return done.stdout.strip()

@@ -66,7 +66,7 @@ def test_about_needs_nothing_and_lists_every_setting() -> None:
     assert listed["concurrency"]["maximum"] == 32
     assert listed["concurrency"]["default"] == 8
     assert "catalog" in about["capabilities"]
-    assert "batch" not in about["capabilities"]
+    assert "batch" in about["capabilities"]
 
 
 @pytest.mark.parametrize("config", [NOWHERE, {"base_url": "http://127.0.0.1:9"}])

@@ -112,6 +112,30 @@ def test_killed_again_and_again_with_force_pushes_in_between_the_end_is_exact(
         assert target.holds(repository, id_)
 
 
+def test_killed_while_it_writes_files_the_end_is_exact(
+    tmp_path: Path,
+    config: singer.Json,
+    target: Target,
+    repositories: list[GitRepository],
+) -> None:
+    random = Random(3)  # noqa: S311 nothing secret
+    files = {
+        "encoding": {"format": "jsonl", "compression": "gzip"},
+        "storage": {"root": str(tmp_path / "files")},
+        "batch_size": 10,
+    }
+    settings = {**config, "concurrency": 4, "page_size": 20, "batch_config": files}
+    process = Process(tmp_path, settings, target)
+    alive = 0
+    for _ in range(5):
+        alive += process.killed_after(random.randint(1, 25_000))  # of messages, not of records
+        rewrite(random, random.choice(repositories))
+    assert alive > 2, "else nothing was killed"
+    target.read(batch_config=files)
+    for id_, repository in enumerate(repositories, start=1):
+        assert target.holds(repository, id_)
+
+
 @pytest.mark.usefixtures("repositories")
 def test_kills_do_not_keep_a_first_read_from_coming_to_its_end(
     process: Process, target: Target, bitbucket: Bitbucket

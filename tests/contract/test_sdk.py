@@ -178,4 +178,5 @@ def test_what_the_sdk_says_for_each_context_is_not_in_the_log(
 ) -> None:
     for n in range(30):
         repository(f"PAY/r{n}").commit()
-    assert len(sync().log.splitlines()) < 10
+    lines = [line for line in sync().log.splitlines() if "METRIC" not in line]
+    assert len(lines) < 10

@@ -5,28 +5,36 @@ from __future__ import annotations
 import json
 import random
 import re
+import threading
 import time
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
-from tap_bitbucket_dc.emulator import Bitbucket, Fault
+from tap_bitbucket_dc.emulator import Bitbucket
 from tests.end_to_end.project import MeltanoProject
 from tests.end_to_end.warehouse import Warehouse, warehouse
 from tests.end_to_end.world import World, loaded, made
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime
     from pathlib import Path
 
+    from tap_bitbucket_dc.emulator import Request
+    from tests import singer
     from tests.end_to_end.world import Commits
 
 POSTGRES = ("tap-bitbucket-dc", "target-postgres")
 RECEIVED = """\
 select project_key || '/' || repository_slug, id, on_default_branch
   from bitbucket.commits where _sdc_received_at >= %s"""
+BATCH = {
+    "encoding": {"format": "jsonl", "compression": "gzip"},
+    "storage": {"root": "files"},
+    "batch_size": 100,
+}
 RESOURCE = re.compile(r"/projects/([^/]+)/repos/([^/]+)/(.+)")
 
 
@@ -89,6 +97,35 @@ def test_each_run_loads_what_git_has_and_asks_only_for_what_is_new(
     assert sorted(name for name, _ in _asked(bitbucket)) == sorted(world.repositories)
 
 
+@pytest.fixture
+def with_files(project: MeltanoProject) -> MeltanoProject:
+    """The project with BATCH messages in the place of records."""
+    project.environment["TAP_BITBUCKET_DC_BATCH_CONFIG"] = json.dumps(BATCH)
+    return project
+
+
+def test_each_run_loads_what_git_has_from_files_and_removes_those_of_the_last(
+    world: World, database: Warehouse, with_files: MeltanoProject
+) -> None:
+    log = with_files.run(*POSTGRES)
+    assert loaded(database) == world.commits()
+    assert "record_count" in log, "Meltano reads the metrics"
+    files = set((with_files.directory / "files").iterdir())
+    assert {path.name.split("--")[1].partition("-")[0] for path in files} == {
+        "projects",
+        "repositories",
+        "default_branches",
+        "commits",
+    }
+    before = world.commits()
+    world.push_late_merge("PAY/ledger")
+    world.rewrite("PAY/api")
+    world.push_first_commit("OPS/new")
+    with_files.run(*POSTGRES)
+    assert loaded(database) == world.commits(before)
+    assert files.isdisjoint((with_files.directory / "files").iterdir())
+
+
 def test_rows_are_what_bitbucket_shows(database: Warehouse, project: MeltanoProject) -> None:
     project.run(*POSTGRES)
     assert database.query(
@@ -129,37 +166,72 @@ def test_jsonl_files_hold_every_commit(
     }
 
 
+class Hold:
+    """Lets so many pages of commits through, and no more until it is released."""
+
+    def __init__(self, pages: int) -> None:
+        self._left = pages
+        self._counting = threading.Lock()
+        self._released = threading.Event()
+        self.reached = threading.Event()
+
+    def __call__(self, request: Request) -> None:
+        if request.path.endswith("/commits"):
+            with self._counting:
+                self._left -= 1
+                held = self._left < 0
+            if held:
+                self.reached.set()
+                self._released.wait()
+
+    def release(self) -> None:
+        self._released.set()
+
+
+@pytest.mark.parametrize("batch_config", [{}, BATCH], ids=["records", "files"])
 def test_five_kills_and_pushes_between_them_lose_no_commit(
-    world: World, bitbucket: Bitbucket, database: Warehouse, project: MeltanoProject
+    world: World,
+    bitbucket: Bitbucket,
+    database: Warehouse,
+    project: MeltanoProject,
+    batch_config: singer.Json,
 ) -> None:
-    # Each page is large enough to be written at once, and the last ones never come: no run can
-    # be over before it is killed.
-    world.repositories["LAB/notes"].commits(900, message="x" * 6000)
+    project.environment["TAP_BITBUCKET_DC_BATCH_CONFIG"] = json.dumps(batch_config)
+    world.repositories["LAB/notes"].commits(1500)
     bitbucket.page_caps["commits"] = 50
-    bitbucket.faults.append(Fault(r"notes/commits.*start=8\d\d", kind="hang", times=None))
     draw = random.Random(20)  # noqa: S311 - where to kill is no secret
-    for _ in range(5):
-        _kill_once_received(draw.randint(1, 400), database, project)
+    _kill_at_page(25, bitbucket, project, when=lambda: _rows(database) > 0)
+    assert 0 < _rows(database) < 1500
+    for _ in range(4):
         world.push_late_merge(draw.choice(world.with_history()))
-    bitbucket.faults.clear()
+        _kill_at_page(draw.randint(1, 30), bitbucket, project)
     # The killed runs left their mark in Meltano's database, hence --force.
     project.run("--force", *POSTGRES)
     assert loaded(database) == world.commits()
 
 
-def _kill_once_received(rows: int, database: Warehouse, project: MeltanoProject) -> None:
-    """Run Meltano, and kill it and all it started once the table received so many rows."""
-    started = _now(database)
-    with project.start("run", "--force", *POSTGRES) as meltano:
-        while _rows(database, started) < rows:
-            assert meltano.poll() is None, project.log
-            time.sleep(0.1)
-
-
-def _rows(database: Warehouse, since: datetime) -> int:
-    query = "select count(*) from bitbucket.commits where _sdc_received_at >= %s"
+def _kill_at_page(
+    pages: int,
+    bitbucket: Bitbucket,
+    project: MeltanoProject,
+    when: Callable[[], bool] = lambda: True,
+) -> None:
+    """Run Meltano, and kill it and all it started after so many pages of commits."""
+    hold = Hold(pages)
+    bitbucket.on_request.append(hold)
     try:
-        rows: int = database.query(query, since)[0][0]
+        with project.start("run", "--force", *POSTGRES) as meltano:
+            while not (hold.reached.is_set() and when()):
+                assert meltano.poll() is None, project.log
+                time.sleep(0.05)
+    finally:
+        bitbucket.on_request.remove(hold)
+        hold.release()
+
+
+def _rows(database: Warehouse) -> int:
+    try:
+        rows: int = database.query("select count(*) from bitbucket.commits")[0][0]
     except psycopg.errors.UndefinedTable:  # before the first batch
         return 0
     return rows

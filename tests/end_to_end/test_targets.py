@@ -52,6 +52,16 @@ LOADERS = ["target-postgres", "target-jsonl", "target-duckdb"][
 Rows = dict[tuple[Any, ...], singer.Json]
 
 
+VARIANTS = {
+    "validated": {"TARGET_POSTGRES_VALIDATE_RECORDS": "true"},
+    "batch": {
+        "TAP_BITBUCKET_DC_BATCH_CONFIG": json.dumps(
+            {"encoding": {"format": "jsonl", "compression": "none"}, "storage": {"root": "files"}}
+        )
+    },
+}
+
+
 class Loaded(NamedTuple):
     """What three loaders hold after two runs, and what the tap sent in them."""
 
@@ -69,13 +79,18 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
     pairs = [name for loader in LOADERS for name in (TAP, loader)]
     with warehouse() as database, serve(directory / "git") as bitbucket:
         project = start(directory, bitbucket, database, TARGET_DUCKDB_BATCH_SIZE_ROWS="7")
+        others = [variant(name, directory, bitbucket, database) for name in VARIANTS]
         first = sent(bitbucket)
         project.run(*pairs)
+        for other in others:
+            other.run(TAP, "target-postgres")
         world.push_late_merge("PAY/ledger")
         world.rewrite("PAY/api")
         world.push_first_commit("OPS/new")
         second = sent(bitbucket, first.state)
         project.run(*pairs)
+        for other in others:
+            other.run(TAP, "target-postgres")
         yield Loaded(database, project.directory, first, second)
 
 
@@ -107,6 +122,14 @@ def start(
     return MeltanoProject(directory / "project", both | settings)
 
 
+def variant(
+    name: str, directory: Path, bitbucket: Bitbucket, database: Warehouse
+) -> MeltanoProject:
+    """Return a project with other settings, which loads into a schema of its own."""
+    settings = {"TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": name, **VARIANTS[name]}
+    return start(directory / name, bitbucket, database, **settings)
+
+
 def sent(bitbucket: Bitbucket, state: singer.Json | None = None) -> singer.Output:
     return singer.sync({"base_url": bitbucket.url, "token": "token"}, state)
 
@@ -124,8 +147,19 @@ def test_postgresql_holds_every_value(loaded: Loaded, stream: str) -> None:
     assert len(held) == len(expected)
 
 
-def postgres(database: Warehouse, stream: str) -> list[singer.Json]:
-    names, found = database.table(f"select * from bitbucket.{stream}")  # noqa: S608 - a constant
+@pytest.mark.parametrize("stream", KEYS)
+@pytest.mark.parametrize("name", VARIANTS)
+def test_tables_are_equal_with_validation_and_with_files(
+    loaded: Loaded, name: str, stream: str
+) -> None:
+    held = postgres(loaded.database, stream, name)
+    shipped = postgres(loaded.database, stream)
+    assert by_key(stream, held) == by_key(stream, shipped)
+    assert len(held) == len(shipped)
+
+
+def postgres(database: Warehouse, stream: str, schema: str = "bitbucket") -> list[singer.Json]:
+    names, found = database.table(f"select * from {schema}.{stream}")  # noqa: S608 - constants
     return [
         {name: timestamp(value) for name, value in zip(names, row, strict=True) if name[0] != "_"}
         for row in found

@@ -26,7 +26,7 @@ FAILED_ONCE = {
 
 def live(random: Random) -> World:
     """Let a world live for a few runs."""
-    with TemporaryDirectory() as root, World(Path(root), random) as world:
+    with TemporaryDirectory() as root, World(Path(root, "git"), random) as world:
         world.live(random.randint(2, 4))
     return world
 

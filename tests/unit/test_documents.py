@@ -20,9 +20,8 @@ ROOT = Path(__file__).parents[2]
 # Read anew: the SDK adds its own settings to the dictionary in use.
 SETTINGS: dict[str, Any] = runpy.run_path(settings.__file__)["SETTINGS"]
 README = (ROOT / "README.md").read_text("utf-8")
-EXTRACTOR: dict[str, Any] = yaml.safe_load((ROOT / "meltano.yml").read_text("utf-8"))["plugins"][
-    "extractors"
-][0]
+PLUGINS: dict[str, Any] = yaml.safe_load((ROOT / "meltano.yml").read_text("utf-8"))["plugins"]
+EXTRACTOR: dict[str, Any] = PLUGINS["extractors"][0]
 SCHEMAS = {
     "projects": schemas.PROJECT,
     "repositories": schemas.REPOSITORY,
@@ -87,6 +86,7 @@ def test_every_setting_of_meltano_yml_has_a_kind_that_fits(setting: str) -> None
         "integer": {"integer"},
         "number": {"decimal"},
         "array": {"array"},
+        "object": {"object"},
     }
     described = SETTINGS["properties"][setting]
     types = described["type"]
@@ -97,6 +97,18 @@ def test_every_setting_of_meltano_yml_has_a_kind_that_fits(setting: str) -> None
 
 def test_meltano_yml_claims_what_the_tap_can_do() -> None:
     assert sorted(EXTRACTOR["capabilities"]) == sorted(c.value for c in TapBitbucketDC.capabilities)
+
+
+def test_the_fast_settings_of_target_postgres_are_those_of_meltano_yml() -> None:
+    [loader] = [each for each in PLUGINS["loaders"] if each["name"] == "target-postgres"]
+    declared = {each["name"]: each.get("value") for each in loader["settings"]}
+    documented = {name: cells[0].strip("`") for name, cells in rows("### Loaders").items()}
+    fast = {name: value for name, value in documented.items() if name in declared}
+    assert fast.keys() >= {"validate_records", "use_copy", "load_method", "batch_size_rows"}
+    for name, shown in fast.items():
+        value = declared[name]
+        expected = "not set" if value is None else value
+        assert shown == (expected if isinstance(expected, str) else json.dumps(expected))
 
 
 @pytest.mark.parametrize(("stream", "column"), PROPERTIES)

@@ -74,12 +74,12 @@ class Written:
         self.state = State()
         self.state.load({})
         self.writer = MessageWriter(self.state)
-        self.prefix = self.writer.record_prefix("commits", "2026-01-01T00:00:00Z")
+        self.write = self.writer.record_writer("commits", "2026-01-01T00:00:00Z")
         self._capsys = capsys
         self._out = ""
 
     def record(self, value: Any = 1) -> None:
-        self.writer.write_record(self.prefix, {"id": value})
+        self.write({"id": value})
 
     def page(self, resume_at: Bookmark, then: Bookmark) -> None:
         """Write a page of one record of a repository."""
@@ -122,7 +122,7 @@ def written(capsys: pytest.CaptureFixture[str]) -> Written:
 
 def test_a_record_is_what_the_sdk_would_write(written: Written) -> None:
     record = {"id": "é\u2028\ud7ff😀", "n": [1, None, True], "text": 'a\nb"\\'}
-    written.writer.write_record(written.prefix, record)
+    written.write(record)
     written.writer.flush()
     [message] = written.messages
     expected = RecordMessage("commits", record).to_dict()
@@ -264,9 +264,9 @@ from tap_bitbucket_dc.writer import MessageWriter
 state = State()
 state.load({})
 writer = MessageWriter(state)
-prefix = writer.record_prefix("commits", "")
+write = writer.record_writer("commits", "")
 for n in range(20_000):
-    writer.write_record(prefix, {"id": n, "text": "x" * 50})
+    write({"id": n, "text": "x" * 50})
 writer.finish()
 """
 

@@ -1,6 +1,7 @@
 """The same reading with dlt's ``rest_api`` source, as its documentation shows it.
 
-``python dlt_rest_api.py URL extract|files DIRECTORY``; runs in an environment with dlt.
+``python dlt_rest_api.py URL extract|files|append|merge DIRECTORY [DSN SCHEMA]``; runs in
+an environment with ``dlt[postgres]``.
 """
 
 from __future__ import annotations
@@ -17,9 +18,17 @@ from dlt.sources.rest_api import (  # type: ignore[import-not-found,unused-ignor
 REPOSITORY = "projects/{resources.repositories._projects_key}/repos/{resources.repositories.slug}"
 
 
-def source(base_url: str) -> Any:
+KEYS = {
+    "projects": ["id"],
+    "repositories": ["id"],
+    "default_branches": ["_repositories_id"],
+    "commits": ["_repositories_id", "id"],
+}
+
+
+def source(base_url: str, write_disposition: str = "append") -> Any:
     """Return projects, their repositories, and the default branch and commits of each."""
-    return rest_api_source(
+    found = rest_api_source(
         {
             "client": {
                 "base_url": f"{base_url}/rest/api/1.0/",
@@ -31,6 +40,7 @@ def source(base_url: str) -> Any:
                 },
             },
             "resource_defaults": {
+                "write_disposition": write_disposition,
                 "endpoint": {"params": {"limit": 1000}, "data_selector": "values"},
             },
             "resources": [
@@ -57,6 +67,10 @@ def source(base_url: str) -> Any:
             ],
         }
     )
+    if write_disposition == "merge":
+        for name, key in KEYS.items():
+            found.resources[name].apply_hints(primary_key=key)
+    return found
 
 
 def extract(base_url: str) -> int:
@@ -72,7 +86,30 @@ def into_files(base_url: str, directory: Path) -> int:
     return int(pipeline.last_trace.last_normalize_info.row_counts["commits"])
 
 
+def into_postgres(base_url: str, how: str, directory: Path, dsn: str, schema: str) -> int:
+    """Load all rows into PostgreSQL; return how many commits there were.
+
+    Args:
+        base_url: Of the server.
+        how: ``append``, or ``merge`` by key.
+        directory: Where dlt keeps its state.
+        dsn: Of the database.
+        schema: Of the tables.
+    """
+    database = dlt.destinations.postgres(dsn)
+    pipeline = dlt.pipeline(
+        "bitbucket", pipelines_dir=directory, destination=database, dataset_name=schema
+    )
+    pipeline.run(source(base_url, how))
+    return int(pipeline.last_trace.last_normalize_info.row_counts["commits"])
+
+
 if __name__ == "__main__":
-    url, how, where = sys.argv[1:]
-    commits = extract(url) if how == "extract" else into_files(url, Path(where))
+    url, how, where, *database = sys.argv[1:]
+    if how == "extract":
+        commits = extract(url)
+    elif how == "files":
+        commits = into_files(url, Path(where))
+    else:
+        commits = into_postgres(url, how, Path(where), *database)
     print(commits)  # noqa: T201 its result

@@ -1,0 +1,286 @@
+"""Writes records into files, and BATCH messages that name them.
+
+A file holds records of one stream and of any number of repositories. It is complete before its
+message goes out, and a STATE goes out before the message that names the ranges its records come
+from, as `writer` says.
+
+Which files may be removed? Nobody tells a tap when its target has read a file. So the state names
+the files that were handed over before it::
+
+    {"bookmarks": {…}, "batch_files": {"run": "0b1f…", "count": 12}}
+
+A target returns a state once all that came before it is loaded, so a run that starts from this one
+removes the first 12 files of that run. Files that no state confirms are those of another job, or of
+a run that was killed. They are removed ``KEPT`` seconds after the last of them was written.
+"""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import logging
+import re
+import time
+import uuid
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from singer_sdk.singerlib import RecordMessage, StateMessage
+
+from tap_bitbucket_dc.bitbucket.errors import ConfigError
+from tap_bitbucket_dc.writer import MessageWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from singer_sdk.singerlib.encoding.simple import Message
+    from upath import UPath
+
+    from tap_bitbucket_dc.state import State
+
+logger = logging.getLogger("tap-bitbucket-dc")
+
+KEY = "batch_files"  # of the state
+KEPT = 24 * 60 * 60  # seconds
+MOST_BYTES = 16 * 1024 * 1024  # of the records in a file, before it is compressed
+RUN_AND_NUMBER = re.compile(r"-([0-9a-f]{32})-(\d+)\.jsonl(\.gz)?\Z")
+FASTEST = 1  # of gzip's levels: the files are short-lived
+
+
+class Encoding(msgspec.Struct, forbid_unknown_fields=True):
+    """How the files are written."""
+
+    format: Literal["jsonl"]
+    compression: Literal["none", "gzip"] | None = None
+
+
+class Storage(msgspec.Struct, forbid_unknown_fields=True):
+    """Where the files are."""
+
+    root: Annotated[str, msgspec.Meta(min_length=1)]
+    """A directory, or a URL that fsspec knows."""
+    prefix: str | None = None
+    params: dict[str, Any] = {}
+    """Options of fsspec's file system."""
+
+
+class BatchConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """The setting ``batch_config``, as every SDK tap has it."""
+
+    encoding: Encoding
+    storage: Storage
+    batch_size: Annotated[int, msgspec.Meta(ge=1)] = 10_000
+    """Records in a file."""
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> BatchConfig:
+        """Return the setting.
+
+        Raises:
+            ConfigError: It is wrong.
+        """
+        try:
+            found = msgspec.convert(config["batch_config"], cls)
+            address = urlsplit(found.storage.root)
+        except ValueError as error:
+            raise ConfigError(f"`batch_config`: {str(error).rstrip('.')}.") from None
+        if address.username or address.password:
+            what = "`batch_config`: `storage.root` holds a login, which every message would show."
+            raise ConfigError(what)
+        return found
+
+
+class Read(msgspec.Struct):
+    """What a state says of the files that were handed over before it."""
+
+    run: str = ""
+    count: int = 0
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> Read:
+        """Return what a state says; nothing if it cannot be understood."""
+        try:
+            return msgspec.convert(state.get(KEY) or {}, cls)
+        except msgspec.ValidationError:
+            return cls()
+
+
+class Files:
+    """The files of this run, and what is left of earlier ones."""
+
+    def __init__(self, config: BatchConfig) -> None:
+        """Choose the names; touch nothing yet."""
+        self.encoding = config.encoding
+        self.run = uuid.uuid4().hex
+        self.count = 0
+        """Files written so far."""
+        self._storage = config.storage
+        folder, _, prefix = (config.storage.prefix or "").rpartition("/")
+        self._folder, self._prefix = folder, f"{prefix}tap-bitbucket-dc--"
+
+    @functools.cached_property
+    def _directory(self) -> UPath:
+        from upath import UPath  # noqa: PLC0415 only BATCH needs it
+
+        root: UPath = UPath(self._storage.root, **self._storage.params).resolve()
+        directory = root / self._folder if self._folder else root
+        directory.mkdir(parents=True, exist_ok=True)
+        return directory
+
+    def write(self, stream: str, lines: bytes) -> str:
+        """Write a file, and return its URL once it is complete.
+
+        Raises:
+            ConfigError: It cannot be written.
+        """
+        self.count += 1
+        name = f"{self._prefix}{re.sub('[^A-Za-z0-9_.-]', '_', stream)}-{self.run}-{self.count}"
+        name += ".jsonl"
+        if self.encoding.compression == "gzip":
+            name += ".gz"
+            lines = gzip.compress(lines, FASTEST)
+        try:
+            path = self._directory / name
+            path.write_bytes(lines)
+        except Exception as error:  # noqa: BLE001 fsspec's file systems raise what they like
+            raise self._unusable(error) from None
+        # Not as_uri, whose %20 targets built with the SDK take for the name itself.
+        return path.as_uri() if path.protocol not in {"", "file"} else f"file://{path.path}"
+
+    def remove_earlier(self, read: Read) -> None:
+        """Remove the files of earlier runs that a target has read, and those left behind.
+
+        Args:
+            read: What the state says of them.
+
+        Raises:
+            ConfigError: The storage cannot be used.
+        """
+        try:
+            by_run = self._found()
+            for run, files in by_run.items():
+                newest = max(files)
+                known = read.count if run == read.run else 0
+                up_to = newest if _age(files[newest]) > KEPT else known
+                _remove(path for number, path in files.items() if number <= up_to)
+        except Exception as error:  # noqa: BLE001 as above
+            raise self._unusable(error) from None
+
+    def _found(self) -> dict[str, dict[int, UPath]]:
+        """Return the files of this tap in the storage, by run and number."""
+        found: dict[str, dict[int, UPath]] = {}
+        for path in self._directory.iterdir():
+            match = RUN_AND_NUMBER.search(path.name)
+            if match and path.name.startswith(self._prefix):
+                found.setdefault(match[1], {})[int(match[2])] = path
+        return found
+
+    def _unusable(self, error: Exception) -> ConfigError:
+        # Not the whole error: it may hold one of the params.
+        why = getattr(error, "strerror", None) or type(error).__name__
+        return ConfigError(f"`batch_config`: {self._storage.root} cannot be used: {why}.")
+
+
+def _age(path: UPath) -> float:
+    """Return the seconds since a file was written, 0 if the storage does not know."""
+    written = path.stat().st_mtime
+    return time.time() - written if written else 0.0
+
+
+def _remove(paths: Iterable[UPath]) -> None:
+    for path in paths:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            logger.warning("%s cannot be removed: %s", path, error.strerror)
+
+
+class _Batch:
+    """The records of a stream that wait for their file, and the files that wait for a message."""
+
+    def __init__(self) -> None:
+        self.lines = bytearray()
+        self.rows = 0
+        self.manifest: list[str] = []
+
+
+class BatchWriter(MessageWriter):
+    """Writes BATCH messages in the place of RECORD messages."""
+
+    def __init__(self, state: State, config: BatchConfig) -> None:
+        """Take the state that is written between the messages."""
+        super().__init__(state)
+        self._files = Files(config)
+        self._most_rows = config.batch_size
+        self._batches: dict[str, _Batch] = {}
+        self._bytes_in_files = 0  # of which no message has told yet
+
+    def start(self) -> None:
+        """Remove the files of earlier runs.
+
+        Raises:
+            ConfigError: The storage cannot be used.
+        """
+        self._files.remove_earlier(Read.of(self._state.value))
+
+    def write_message(self, message: Message) -> None:
+        """Write a message; records go into a file, and no STATE overtakes them."""
+        if isinstance(message, RecordMessage):
+            self._add(self._batch(message.stream), message.record)
+        elif isinstance(message, StateMessage):
+            super().write_message(message)
+        else:
+            self._write_all(self.serialize_message(message))
+
+    def record_writer(self, stream: str, time_extracted: str) -> Callable[[dict[str, Any]], None]:  # noqa: ARG002 files hold records only
+        """Return what puts a record of the stream into a file."""
+        return functools.partial(self._add, self._batch(stream))
+
+    def flush(self) -> None:
+        """Complete the files, write the STATE if it has changed, then the BATCH messages."""
+        super().flush()
+        if self._files.count:
+            self._state.value[KEY] = {"run": self._files.run, "count": self._files.count}
+
+    def _batch(self, stream: str) -> _Batch:
+        return self._batches.setdefault(stream, _Batch())
+
+    def _add(self, batch: _Batch, record: dict[str, Any]) -> None:
+        self._encoder.encode_into(record, batch.lines, -1)
+        batch.lines += b"\n"
+        batch.rows += 1
+        if batch.rows >= self._most_rows or len(batch.lines) >= MOST_BYTES:
+            self._complete(batch)
+
+    def _complete(self, batch: _Batch) -> None:
+        """Write a file; its message waits for the next flush."""
+        [stream] = [name for name, each in self._batches.items() if each is batch]
+        self._broken = True  # as in _write_all
+        batch.manifest.append(self._files.write(stream, bytes(batch.lines)))
+        self._broken = False
+        self._bytes_in_files += len(batch.lines)
+        batch.lines, batch.rows = bytearray(), 0
+
+    def _waits(self) -> bool:
+        return any(batch.rows or batch.manifest for batch in self._batches.values())
+
+    def _is_enough(self) -> bool:
+        # Many records of small repositories: else all STATE grows with their square.
+        waiting = sum(len(batch.lines) for batch in self._batches.values()) + self._bytes_in_files
+        is_full = any(batch.manifest for batch in self._batches.values())
+        return is_full and self._outweighs_state(waiting)
+
+    def _take_lines(self) -> bytearray:
+        lines = super()._take_lines()
+        encoding = {"format": "jsonl", "compression": self._files.encoding.compression or "none"}
+        for stream, batch in self._batches.items():
+            if batch.rows:
+                self._complete(batch)
+            if batch.manifest:
+                message = {"type": "BATCH", "stream": stream, "encoding": encoding}
+                self._encoder.encode_into({**message, "manifest": batch.manifest}, lines, -1)
+                lines += b"\n"
+                batch.manifest = []
+        self._bytes_in_files = 0
+        return lines

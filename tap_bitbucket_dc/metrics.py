@@ -1,0 +1,96 @@
+"""What a run read and asked for, as the SDK's METRIC lines in the log.
+
+The SDK logs them for each context, so for each repository. Here each stream has one line of each
+kind, when the run ends.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any, Self
+
+from singer_sdk.metrics import Metric, Point, Status, Tag, get_metrics_logger, log
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from tap_bitbucket_dc.bitbucket.usage import Requests
+
+_REPOSITORY = "/projects/{project_key}/repos/{repository_slug}"
+ENDPOINTS = {
+    "projects": ("/projects", "/projects/{project_key}"),
+    "repositories": ("/projects/{project_key}/repos", "/repos", _REPOSITORY),
+    "default_branches": (f"{_REPOSITORY}/branches/default", f"{_REPOSITORY}/default-branch"),
+    "commits": (f"{_REPOSITORY}/commits",),
+}
+"""Of each stream; the first is the one it is known by."""
+
+
+class Meter:
+    """Counts the records of a stream, and the time of its syncs while ``with`` holds it."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.records = 0
+        self._seconds = 0.0
+        self._started: float | None = None
+
+    def __enter__(self) -> Self:
+        self._started = time.perf_counter()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._seconds, self._started = self.seconds, None
+
+    @property
+    def seconds(self) -> float:
+        """Of all syncs so far, also of the one that is under way."""
+        if self._started is None:
+            return self._seconds
+        return self._seconds + time.perf_counter() - self._started
+
+
+class Metrics:
+    """The meters of a run, one for each stream."""
+
+    def __init__(self, selected: Iterable[str]) -> None:
+        """Take the names of the streams that are written."""
+        self._selected = frozenset(selected)
+        self._meters = {name: Meter() for name in ENDPOINTS}
+        self.status = Status.FAILED
+        """How the run ended; failed until it is known to have succeeded."""
+
+    def __getitem__(self, stream: str) -> Meter:
+        return self._meters[stream]
+
+    def log(self, requests: Mapping[str, Requests]) -> None:
+        """Log all of them.
+
+        Args:
+            requests: By endpoint.
+        """
+        logger = get_metrics_logger()
+        for name in ENDPOINTS:
+            for point in (*self._of_the_sync(name), *_of_the_requests(name, requests)):
+                point.tags |= {Tag.STREAM: name, Tag.PID: os.getpid()}
+                log(logger, point)
+
+    def _of_the_sync(self, stream: str) -> Iterator[Point[Any]]:
+        if stream in self._selected:
+            meter = self._meters[stream]
+            yield Point("timer", Metric.SYNC_DURATION, meter.seconds, {Tag.STATUS: self.status})
+            yield Point("counter", Metric.RECORD_COUNT, meter.records)
+
+
+def _of_the_requests(stream: str, requests: Mapping[str, Requests]) -> Iterator[Point[Any]]:
+    first, *_ = endpoints = ENDPOINTS[stream]
+    found = [requests[endpoint] for endpoint in endpoints if endpoint in requests]
+    if found:
+        count = sum(each.answers for each in found)
+        seconds = sum(each.seconds for each in found)
+        failed = sum(each.failed for each in found)
+        status = Status.FAILED if failed == count else Status.SUCCEEDED
+        tags: dict[str, Any] = {Tag.ENDPOINT: first}
+        yield Point("counter", Metric.HTTP_REQUEST_COUNT, count, {**tags})
+        yield Point("timer", Metric.HTTP_REQUEST_DURATION, seconds, {**tags, Tag.STATUS: status})
