@@ -8,6 +8,7 @@ everything but ids, so that nothing else reaches the state or the log.
 from __future__ import annotations
 
 import abc
+import contextlib
 import logging
 import sys
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 
 from tap_bitbucket_dc import records, schemas, state
-from tap_bitbucket_dc.bitbucket.errors import BitbucketError
+from tap_bitbucket_dc.bitbucket.errors import BitbucketError, ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -116,15 +117,31 @@ class BitbucketStream(Stream):
             yield record
 
     def _passes_filter(self, record: Record) -> bool:
-        return bool(self.stream_maps[0].get_filter_result(record))
+        with self._mapping():
+            return bool(self.stream_maps[0].get_filter_result(record))
 
     def _record_writer(self) -> Callable[[Record], None]:
         """Return the SDK's way to write a record, or a short cut with equal output."""
         if not self._is_plain():
-            return self._write_record_message
+            return self._write_mapped
         writer = self.run.writer
         prefix = writer.record_prefix(self.name, datetime.now(UTC).isoformat())
         return lambda record: writer.write_record(prefix, record)
+
+    def _write_mapped(self, record: Record) -> None:
+        with self._mapping():
+            self._write_record_message(record)
+
+    @contextlib.contextmanager
+    def _mapping(self) -> Iterator[None]:
+        """Raise ConfigError for an expression of a stream map that cannot be evaluated."""
+        try:
+            yield
+        except QUIET:
+            raise
+        except Exception as error:
+            why = f"{type(error).__name__}: {str(error).rstrip('.')}"
+            raise ConfigError(f"`stream_maps`, {self.name}: {why}.") from None
 
     def _is_plain(self) -> bool:
         """Whether records are written as they are: all columns selected, nothing mapped."""

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import time
 from typing import TYPE_CHECKING, Any
 
 from tap_bitbucket_dc.bitbucket import Client, Options
 from tap_bitbucket_dc.extract.crawl import Crawl
 from tap_bitbucket_dc.extract.filters import Filters
+from tap_bitbucket_dc.secret_settings import require_seed
 from tap_bitbucket_dc.settings import require_one_login, start_date
+from tap_bitbucket_dc.signals import end_at_once
 from tap_bitbucket_dc.state import Bookmark
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class Stop:
     """Whether a signal has asked the run to stop."""
 
     signal: int | None = None
+    is_heard = False
+    """Whether a run looks at it now and then. Else there is nothing to write first."""
 
 
 class Sync:
@@ -72,6 +75,7 @@ class Sync:
             ConfigError: A setting is wrong.
         """
         require_one_login(config)
+        require_seed(config)
         self.state = state
         self.writer = writer
         self.filters = Filters(config)
@@ -96,6 +100,7 @@ class Sync:
         Raises:
             BitbucketError: See ``Crawl.finish``.
         """
+        self._stop.is_heard = True
         with self.crawl:
             try:
                 yield self
@@ -115,8 +120,10 @@ class Sync:
         """Write what was read and the final STATE; stop here if a signal has asked for it."""
         self.writer.finish()
         self.progress.log_summary()
+        self._stop.is_heard = False
         if self._stop.signal:
-            _exit_at_once(128 + self._stop.signal)
+            logging.shutdown()
+            end_at_once(self._stop.signal)
 
 
 class Progress:
@@ -169,9 +176,3 @@ def _in_words(seconds: float) -> str:
     import pendulum  # noqa: PLC0415
 
     return pendulum.duration(seconds=round(seconds)).in_words(locale="en")
-
-
-def _exit_at_once(code: int) -> None:
-    # Not sys.exit, which waits for the requests under way, up to a minute.
-    logging.shutdown()
-    os._exit(code)

@@ -34,7 +34,7 @@ class MessageWriter(GenericSingerWriter[bytes, "Message"]):
         """Take the state that is written between the records."""
         self._state = state
         self._lines = bytearray()
-        self._state_size = 0
+        self._most = LEAST_BYTES
         self._broken = False
         self._flushed_at = time.monotonic()
         self._encoder = msgspec.json.Encoder(enc_hook=str)
@@ -50,7 +50,7 @@ class MessageWriter(GenericSingerWriter[bytes, "Message"]):
             self._write_state()
             return
         self._lines += self.serialize_message(message)
-        if not isinstance(message, RecordMessage):
+        if not isinstance(message, RecordMessage) or len(self._lines) >= self._most:
             self.flush()
 
     def record_prefix(self, stream: str, time_extracted: str) -> bytes:
@@ -64,12 +64,13 @@ class MessageWriter(GenericSingerWriter[bytes, "Message"]):
         lines += prefix
         self._encoder.encode_into(record, lines, -1)
         lines += b"}\n"
+        if len(lines) >= self._most:  # a page can be large
+            self.flush()
 
     def flush_when_due(self) -> None:
         """Flush if many records wait, or if they have waited for long."""
         if self._lines and (
-            len(self._lines) >= max(LEAST_BYTES, TIMES_STATE * self._state_size)
-            or time.monotonic() - self._flushed_at >= MOST_SECONDS
+            len(self._lines) >= self._most or time.monotonic() - self._flushed_at >= MOST_SECONDS
         ):
             self.flush()
 
@@ -92,7 +93,7 @@ class MessageWriter(GenericSingerWriter[bytes, "Message"]):
         # Not as a StateMessage, because that copies every partition.
         message = {"type": "STATE", "value": self._state.value}
         line = self._encoder.encode(message) + b"\n"
-        self._state_size = len(line)
+        self._most = max(LEAST_BYTES, TIMES_STATE * len(line))
         self._state.changed = False
         self._write_all(line)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import dataclasses
 import email.utils
 import json
 import random
@@ -25,7 +26,9 @@ from requests.structures import CaseInsensitiveDict
 
 from tap_bitbucket_dc.bitbucket import errors
 from tap_bitbucket_dc.bitbucket.answers import ANY, Answer, decode
+from tap_bitbucket_dc.bitbucket.body import read
 from tap_bitbucket_dc.bitbucket.connection import Connection, trouble
+from tap_bitbucket_dc.bitbucket.deadline import Deadline
 from tap_bitbucket_dc.bitbucket.throttle import Throttle
 
 if TYPE_CHECKING:
@@ -39,8 +42,14 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT = 10.0  # seconds
 FIRST_BACKOFF = 0.5  # seconds; each next one is twice as long
 LONGEST_BACKOFF = 30.0  # seconds
-LARGEST_BODY = 256 * 1024 * 1024  # bytes; a page of 1,000 commits has about one million
+LARGEST_ROW = 8192  # bytes, on average of a page; most commits have less than 1,000
+LEAST_ROWS = 1000  # for which there is room in any answer
+LEAST_VALUE = 32  # bytes of JSON for each number, text, list or object, on average
+LARGE = 1024 * 1024  # bytes of JSON whose values are counted
+LONGEST_DATE = 100  # characters
 MOST_REDIRECTS = 3
+LONGEST_PLACE = 1000  # characters of a redirect's Location that are shown
+MOST_ESCAPES = 4  # of one character in a redirect, one around the other
 
 RETRIED = frozenset(
     {
@@ -83,6 +92,8 @@ class Transport:
         self._throttle = throttle or Throttle(options.concurrency, options.requests_per_second)
         self._adapter = adapter or self._connection.adapter(options.concurrency)
         self._timeout = float(options.request_timeout)
+        self._deadline = Deadline(self._timeout)
+        self._largest = max(options.page_size, LEAST_ROWS) * LARGEST_ROW
         self._max_retries = options.max_retries
         self._max_wait = options.max_wait
         self._headers = {
@@ -139,6 +150,7 @@ class Transport:
     def close(self) -> None:
         """Send nothing more; threads that wait for their turn get ClosedError."""
         self._throttle.close()
+        self._deadline.close()
         self._adapter.close()
 
     def _hold(self, answer: Answer, attempt: int) -> bool:
@@ -167,9 +179,9 @@ class Transport:
                 return answer
             location = answer.headers.get("Location", "")
             url = _joined(url, location)
-            if not url.startswith(f"{self.base_url}/rest/") or _climbs(url):
+            if not url.startswith(f"{self.base_url}/rest/api/") or _climbs(url):
                 break
-        where = re.sub(r"//[^/]*@", "//", re.split(r"[?#]", location)[0])
+        where = re.sub(r"//[^/]*@", "//", re.split(r"[?#]", location[:LONGEST_PLACE])[0])
         what = f"{answer.url} redirects to {where or 'nowhere'}, which was not followed."
         raise errors.RedirectError(
             what,
@@ -187,36 +199,26 @@ class Transport:
         request.headers = CaseInsensitiveDict(self._headers)
         # The adapter without a session around it: no cookies, no .netrc, no redirects, and
         # much less CPU time.
-        response = self._adapter.send(
-            request,
-            stream=True,
-            timeout=(min(CONNECT_TIMEOUT, self._timeout), self._timeout),
-            **self._connection.send_options,
-        )
-        with contextlib.closing(response):
-            return Answer(url, response.status_code, response.headers, self._body(response))
+        with self._deadline.watch():
+            response = self._adapter.send(
+                request,
+                stream=True,
+                timeout=(min(CONNECT_TIMEOUT, self._timeout), self._timeout),
+                **self._connection.send_options,
+            )
+            with contextlib.closing(response):
+                body = read(response, url, self._largest)
+        return Answer(url, response.status_code, response.headers, body)
 
-    def _body(self, response: requests.Response) -> bytes:
-        """Return the body if it arrives in time.
-
-        A socket's time-out starts anew with each byte, so a slow body never exceeds it.
-        """
-        end = time.monotonic() + self._timeout
-        body = bytearray()
-        while chunk := response.raw.read1(1024 * 1024, decode_content=True):
-            body += chunk
-            if time.monotonic() > end:
-                raise requests.ReadTimeout(f"body not complete after {self._timeout:g} s")
-            if len(body) > LARGEST_BODY:
-                what = f"The answer of {response.url} has more than {LARGEST_BODY} bytes."
-                raise errors.SkippableError(what, url=response.url, status=response.status_code)
-        return bytes(body)
-
-    @staticmethod
-    def _with_value(answer: Answer, decoder: Decoder[Any]) -> Answer:
+    def _with_value(self, answer: Answer, decoder: Decoder[Any]) -> Answer:
         if answer.status != HTTPStatus.OK or not answer.is_json:
             return answer
-        return answer._replace(value=decode(answer.body, decoder))
+        # Parsed, each of them takes up to a hundred bytes, even if it has two.
+        body = answer.body
+        if len(body) > LARGE and sum(map(body.count, b",[{")) > self._largest // LEAST_VALUE:
+            what = f"The answer of {answer.url} holds too many values."
+            raise errors.SkippableError(what, url=answer.url, status=answer.status)
+        return dataclasses.replace(answer, value=decode(answer.body, decoder))
 
 
 def _authorization(options: Options) -> str:
@@ -238,7 +240,7 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
 
     Source: RFC 9110, section 10.2.3.
     """
-    value = headers.get("Retry-After", "").strip()
+    value = headers.get("Retry-After", "")[:LONGEST_DATE].strip()
     if re.fullmatch(r"\d+(\.\d+)?", value):
         return float(value)
     until = _http_date(value)
@@ -256,16 +258,17 @@ def _joined(url: str, location: str) -> str:
 
 
 def _climbs(url: str) -> bool:
-    """Return whether a path leads upwards once its escapes are resolved, however often."""
-    path, unescaped = "", urlsplit(url).path
-    while unescaped != path:
-        path, unescaped = unescaped, unquote(unescaped)
+    """Return whether a path may lead elsewhere once its escapes are resolved."""
+    path = urlsplit(url).path
+    for _ in range(MOST_ESCAPES):
+        path = unquote(path)
     # Tomcat cuts off what follows a semicolon.
-    return any(part.split(";")[0] == ".." for part in re.split(r"[/\\]", path))
+    names = {part.split(";")[0] for part in re.split(r"[/\\]", path)}
+    return "%" in path or bool(names & {".", ".."})
 
 
 def _http_date(value: str) -> float | None:
     try:
-        return email.utils.parsedate_to_datetime(value).timestamp()
+        return email.utils.parsedate_to_datetime(value[:LONGEST_DATE]).timestamp()
     except (ValueError, OverflowError):
         return None
