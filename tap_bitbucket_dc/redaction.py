@@ -63,6 +63,11 @@ def hide_url(url: str) -> None:
     hide([piece for piece in _PIECES.split(password) if len(piece) > 2])  # noqa: PLR2004 no piece says much
 
 
+def forget() -> None:
+    """Forget all secrets, such as between two tests."""
+    _groups.clear()
+
+
 def hidden(text: str) -> str:
     """Return a text without the secrets."""
     if len(text) > LONGEST_TEXT:

@@ -139,7 +139,7 @@ class BitbucketStream(Stream):
             yield
         except QUIET:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 whatever an expression raises
             why = f"{type(error).__name__}: {str(error).rstrip('.')}"
             raise ConfigError(f"`stream_maps`, {self.name}: {why}.") from None
 

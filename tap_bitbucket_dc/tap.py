@@ -83,10 +83,6 @@ class TapBitbucketDC(Tap):
             catalogs.complete(self.input_catalog, self.load_streams())
         super().setup_mapper()
 
-    def _reset_state_progress_markers(self) -> None:
-        with _usable("state"):
-            super()._reset_state_progress_markers()
-
     def open_run(self) -> AbstractContextManager[Sync]:
         """Return a run of the selected streams, to be held with ``with``."""
         return self.new_sync().run()

@@ -16,7 +16,7 @@ from tap_bitbucket_dc.bitbucket.errors import SkippableError, printable
 if TYPE_CHECKING:
     import requests
 
-CHUNK = 256 * 1024  # bytes
+CHUNK = 1024 * 1024  # bytes
 LARGEST_ERROR = 256 * 1024  # bytes that are read of an answer other than 200
 GZIP_OR_ZLIB = zlib.MAX_WBITS + 32
 SMALLER = "Set a smaller `page_size`, or look at what the server answers at this URL."

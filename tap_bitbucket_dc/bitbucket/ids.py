@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 DIGITS = 40  # of a commit id, hexadecimal
 
 _COMMIT_ID = re.compile(r"[0-9a-f]{40}")
-_DIGITS = re.compile(r"[0-9a-f]*")
 
 
 def segment(text: str) -> str:
@@ -59,8 +59,10 @@ def require_commit_ids(commits: list[Commit], url: str) -> None:
     """
     ids = [commit.id for commit in commits]
     # All at once, which is ten times as fast as one by one.
-    if _DIGITS.fullmatch("".join(ids)) and {*map(len, ids)} <= {DIGITS}:
-        return
+    joined = "".join(ids)
+    with contextlib.suppress(ValueError):
+        if {*map(len, ids)} <= {DIGITS} and bytes.fromhex(joined).hex() == joined:
+            return
     wrong = next(id_ for id_ in ids if not is_commit_id(id_))
     what = f"The answer of {url} has a commit whose id is {wrong!r}."
     raise SkippableError(what, url=url, status=HTTPStatus.OK)

@@ -31,7 +31,7 @@ REFUSALS = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 CAPTCHA = "Log in once in the browser as this user and solve the captcha."
 GRANT = "Have an administrator grant the user (or token) read permission."
 LICENCE = "Have an administrator give the user a licence for Bitbucket."
-USE_A_TOKEN = (
+BASIC_IS_OFF = (
     "Create an HTTP access token in Bitbucket and set `token`. Or have an administrator switch "
     "Basic on: Administration > Accounts > Authentication methods > Edit > Allow basic "
     "authentication on API calls."
@@ -71,7 +71,7 @@ class Login:
         # "Basic Authentication has been disabled on this instance."
         # Source: atlassian/data-center-helm-charts. In which field it stands is not known.
         if self._is_basic and re.search(rb"(?i)basic.{0,40}(disabled|not )", answer.body):
-            return _fatal(answer, "basic_auth_disabled", USE_A_TOKEN)
+            return _fatal(answer, "basic_auth_disabled", BASIC_IS_OFF)
         if answer.status == HTTPStatus.UNAUTHORIZED:
             # A valid login of a user without a licence.
             # Source: the registry above; tektoncd/pipelines-as-code.
