@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
+import re
 import sys
 from typing import TYPE_CHECKING
+
+from tap_bitbucket_dc import redaction
 
 try:
     import psycopg
@@ -25,11 +29,20 @@ DSN = (
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command."""
+    redaction.install()
     options = _parser().parse_args(arguments)
+    _hide(options.dsn)
     try:
         options.run(options)
     except (psycopg.Error, OSError) as error:
-        sys.exit(f"{type(error).__name__}: {str(error).strip()}")
+        sys.exit(redaction.hidden(f"{type(error).__name__}: {str(error).strip()}"))
+
+
+def _hide(dsn: str) -> None:
+    """Have passwords removed from all output, however malformed the connection string is."""
+    redaction.hide_url(dsn)
+    found = re.findall(r"(?i)pass\w*\s*=\s*('(?:[^'\\]|\\.)*'?|[^\s&]+)", dsn)
+    redaction.hide([text.strip("'") for text in found], os.environ.get("PGPASSWORD"))
 
 
 def _views(options: argparse.Namespace) -> None:

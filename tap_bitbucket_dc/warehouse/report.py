@@ -51,8 +51,8 @@ def connected(dsn: str, schema: str) -> Iterator[psycopg.Connection]:
     Raises:
         psycopg.Error: The connection failed, or the schema does not exist.
     """
-    libpq = re.sub(r"^postgres(ql)?\+\w+:", "postgresql:", dsn)
-    with psycopg.connect(libpq, autocommit=True) as connection:
+    libpq = re.sub(r"(?i)^postgres(ql)?(\+\w+)?:", "postgresql:", dsn.strip())
+    with psycopg.connect(_readable(libpq), autocommit=True) as connection:
         found = connection.execute("select to_regnamespace(quote_ident(%s))", [schema])
         if found.fetchone() == (None,):
             raise psycopg.errors.InvalidSchemaName(f'there is no schema "{schema}"')
@@ -61,18 +61,32 @@ def connected(dsn: str, schema: str) -> Iterator[psycopg.Connection]:
         yield connection
 
 
+def _readable(dsn: str) -> str:
+    """Return a connection string that libpq can read.
+
+    Raises:
+        psycopg.Error: It cannot. The message does not quote it, as libpq's would.
+    """
+    try:
+        psycopg.conninfo.conninfo_to_dict(dsn)
+    except psycopg.Error:
+        msg = "--dsn is no connection string such as postgresql://user@host/database"
+        raise psycopg.ProgrammingError(msg) from None
+    return dsn
+
+
 def read(dsn: str, schema: str) -> dict[str, Any]:
     """Return what the page shows, as a JSON object built by ``report.sql``."""
     statement = (HERE / "report.sql").read_text("utf-8")
     with connected(dsn, schema) as connection:
         connection.execute(MEMORY)
         row = connection.execute(statement.encode(), SHOWN).fetchone()
-    facts: dict[str, Any] = row[0] if row else {}
-    return facts
+    return row[0] if row else {}
 
 
 def page(facts: dict[str, Any]) -> str:
     """Return the report as HTML."""
+    facts = charts.clean(facts)
     script = (HERE / "report.js").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     environment = Environment(
