@@ -243,7 +243,8 @@ def _causes(error: BaseException) -> list[BaseException]:
         if current in found:
             continue
         found.append(current)
-        behind = [current.__cause__, current.__context__, *current.args]
+        before = None if current.__suppress_context__ else current.__context__
+        behind = [current.__cause__, before, *current.args]
         behind.append(getattr(current, "reason", None))
         rest += [cause for cause in behind if isinstance(cause, BaseException)]
     return found

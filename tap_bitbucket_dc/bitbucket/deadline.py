@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import requests
+import urllib3
 import urllib3.connection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
@@ -33,6 +34,8 @@ class Watch:
         """Take the time at which it must be over."""
         self.end = end
         self.connection: _Watched | None = None
+        self.socket: Any = None
+        """What the answer is read from: http.client lets go of it if the server will close it."""
         self.is_over = False
 
     def shut_down(self) -> None:
@@ -42,7 +45,7 @@ class Watch:
         # Someone else's by now: it went back to the pool just before.
         if connection is None or connection.watch is not self:
             return
-        found: Any = connection.sock
+        found: Any = connection.sock or self.socket
         found = getattr(found, "socket", found)  # TLS in TLS
         if found is not None:
             # Not SSLSocket.shutdown, after which it would read on without TLS.
@@ -85,7 +88,8 @@ class Deadline:
             with self._lock:
                 self._under_way.pop(watch, None)
         if watch.is_over:
-            raise requests.ReadTimeout(f"answer not complete after {self._seconds:g} s")
+            what = f"answer not complete after {self._seconds:g} s"
+            raise requests.ReadTimeout(what) from None
 
     def close(self) -> None:
         """End all that is under way, and the thread."""
@@ -115,6 +119,11 @@ class _Watched(urllib3.connection.HTTPConnection):
     def request(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 as urllib3 has them
         self._hold()
         super().request(*args, **options)
+
+    def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override] # as urllib3 has it
+        if self.watch is not None:
+            self.watch.socket = self.sock
+        return super().getresponse()
 
     def _hold(self) -> None:
         self.watch = getattr(_thread, "watch", None)
