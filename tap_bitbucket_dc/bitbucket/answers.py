@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 ANY: Decoder[Any] = Decoder()
 
+SMALL = 128 * 1024  # bytes of JSON
+LARGE = 2 * 1024 * 1024  # bytes of JSON; a page of 1,000 commits has about one million
+COMMON_VALUE = 32  # bytes for each number, text, list or object of a page of commits
+LEAST_VALUE = 8  # bytes for each, on average, in anything that Bitbucket sends
+
 _ONE_AT_A_TIME = threading.Lock()
 """Plain JSON takes many times the memory of its text. In parallel it would not be faster."""
 
@@ -81,6 +86,10 @@ class Answer:
         return found if isinstance(found, dict) else {}
 
 
+class TooManyValuesError(json.JSONDecodeError):
+    """Parsed, it would take many times the memory of its text."""
+
+
 def decode(body: bytes, decoder: Decoder[Any]) -> Any:  # noqa: ANN401 any JSON
     r"""Return the JSON of a body: as the decoder's type if it fits, else plain.
 
@@ -89,10 +98,15 @@ def decode(body: bytes, decoder: Decoder[Any]) -> Any:  # noqa: ANN401 any JSON
 
     Raises:
         JSONDecodeError: The body is not JSON.
+        TooManyValuesError: It is made to fill the memory.
     """
+    if len(body) > LARGE:
+        _require_few_values(body, LARGE // LEAST_VALUE + len(body) // COMMON_VALUE)
     if rb"\u0000" not in body:
         with contextlib.suppress(ValueError, RecursionError):
             return decoder.decode(body)
+    if len(body) > SMALL:
+        _require_few_values(body, len(body) // LEAST_VALUE)
     try:
         with _ONE_AT_A_TIME:
             # The standard library is more tolerant, and says what is wrong.
@@ -101,6 +115,12 @@ def decode(body: bytes, decoder: Decoder[Any]) -> Any:  # noqa: ANN401 any JSON
         raise
     except (ValueError, RecursionError) as error:  # a number too long, nested too deep
         raise json.JSONDecodeError(str(error), "", 0) from None
+
+
+def _require_few_values(body: bytes, most: int) -> None:
+    # Each takes up to a hundred bytes, even if it has two.
+    if sum(map(body.count, b",[{")) > most:
+        raise TooManyValuesError("too many values", "", 0)
 
 
 def _clean(value: Any) -> Any:  # noqa: ANN401 any JSON

@@ -25,7 +25,7 @@ import urllib3.exceptions
 from requests.structures import CaseInsensitiveDict
 
 from tap_bitbucket_dc.bitbucket import errors
-from tap_bitbucket_dc.bitbucket.answers import ANY, Answer, decode
+from tap_bitbucket_dc.bitbucket.answers import ANY, Answer, TooManyValuesError, decode
 from tap_bitbucket_dc.bitbucket.body import read
 from tap_bitbucket_dc.bitbucket.connection import Connection, trouble
 from tap_bitbucket_dc.bitbucket.deadline import Deadline
@@ -42,10 +42,8 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT = 10.0  # seconds
 FIRST_BACKOFF = 0.5  # seconds; each next one is twice as long
 LONGEST_BACKOFF = 30.0  # seconds
-LARGEST_ROW = 8192  # bytes, on average of a page; most commits have less than 1,000
+LARGEST_ROW = 6 * 1024  # bytes, on average of a page; most commits have less than 1,000
 LEAST_ROWS = 1000  # for which there is room in any answer
-LEAST_VALUE = 32  # bytes of JSON for each number, text, list or object, on average
-LARGE = 2 * 1024 * 1024  # bytes of JSON whose values are counted
 LONGEST_DATE = 100  # characters
 MOST_REDIRECTS = 3
 LONGEST_PLACE = 1000  # characters of a redirect's Location that are shown
@@ -141,7 +139,7 @@ class Transport:
                     raise found from None
                 self._throttle.sleep(_backoff(attempt))
             except json.JSONDecodeError as error:
-                if last:
+                if last or isinstance(error, TooManyValuesError):
                     what = f"The answer of {url} is not JSON: {error}."
                     raise errors.SkippableError(what, url=url) from None
                 self._throttle.sleep(_backoff(attempt))
@@ -210,14 +208,10 @@ class Transport:
                 body = read(response, url, self._largest)
         return Answer(url, response.status_code, response.headers, body)
 
-    def _with_value(self, answer: Answer, decoder: Decoder[Any]) -> Answer:
+    @staticmethod
+    def _with_value(answer: Answer, decoder: Decoder[Any]) -> Answer:
         if answer.status != HTTPStatus.OK or not answer.is_json:
             return answer
-        # Parsed, each of them takes up to a hundred bytes, even if it has two.
-        body = answer.body
-        if len(body) > LARGE and sum(map(body.count, b",[{")) > self._largest // LEAST_VALUE:
-            what = f"The answer of {answer.url} holds too many values."
-            raise errors.SkippableError(what, url=answer.url, status=answer.status)
         return dataclasses.replace(answer, value=decode(answer.body, decoder))
 
 
