@@ -133,11 +133,11 @@ def json_file(option: str, file: IO[str] | None) -> IO[str] | None:
     if file is None:
         return None
     with readable(option):
-        text = file.read()
-        value = json.loads(text)
+        # NaN and Infinity are no JSON, but Python and others write them.
+        value = json.loads(file.read(), parse_constant=lambda _: None)
     if not isinstance(value, (dict, type(None))):
         raise errors.ConfigError(f"`{option}`: the file is not a JSON object.")
-    return io.StringIO(text)
+    return io.StringIO(json.dumps(value))
 
 
 def catalog_file(file: IO[str] | None) -> IO[str] | None:

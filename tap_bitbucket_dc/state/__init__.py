@@ -166,7 +166,8 @@ class State:
             logger.warning("Repository %s is in the state twice", repository_id)
             self._forget(repository_id, known)
             return
-        partition.pop("progress_markers", None)  # of the SDK, which we do not use
+        if not isinstance(partition.get("progress_markers", {}), dict):  # the SDK looks into it
+            del partition["progress_markers"]
         for name in ("replication_key_value", "repository"):
             if not isinstance(partition.get(name), str):
                 partition[name] = None
