@@ -10,7 +10,7 @@ import functools
 import logging
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
 
 from msgspec.json import Decoder
@@ -85,16 +85,7 @@ class Reader:
         def ask(start: int) -> Page[Object]:
             query_ = {**query, "start": start, "limit": self._page_size}
             url = self.url(path, query_)
-
-            def row(found: object) -> Object | None:
-                try:
-                    return self.model(kind, url, found)
-                except SkippableError as error:
-                    if on_bad_row is None:
-                        raise
-                    on_bad_row(cast("dict[str, Any]", found), error)
-                    return None
-
+            row = functools.partial(self._row, kind, url, on_bad_row)
             body = self.get(path, query_, decoder)
             return page_of(body, start, url, row, most=self._page_size)
 
@@ -143,6 +134,17 @@ class Reader:
         """Return the URL of a path."""
         asked = f"?{urlencode(query)}" if query else ""
         return f"{self.base_url}{API}/{path}{asked}"
+
+    def _row(
+        self, kind: type[Object], url: str, on_bad_row: OnBadRow | None, found: dict[str, Any]
+    ) -> Object | None:
+        try:
+            return self.model(kind, url, found)
+        except SkippableError as error:
+            if on_bad_row is None:
+                raise
+            on_bad_row(found, error)
+            return None
 
     def model(self, kind: type[Object], url: str, found: object) -> Object:
         """Return an object from an answer, whatever of it fits."""
