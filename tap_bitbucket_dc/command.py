@@ -20,7 +20,6 @@ from singer_sdk.singerlib import Catalog
 from tap_bitbucket_dc import redaction
 from tap_bitbucket_dc.bitbucket import errors
 from tap_bitbucket_dc.secret_settings import hide_arguments, hide_environment
-from tap_bitbucket_dc.signals import obeyed_at_once
 from tap_bitbucket_dc.writer import abandon_stdout
 
 if TYPE_CHECKING:
@@ -101,8 +100,7 @@ def run_check(tap_class: type[Tap], given: Any) -> None:  # noqa: ANN401 the SDK
     tap_class.logger.setLevel(logging.WARNING)  # what is for people goes to stdout
     try:
         config = tap_class(config=given.config, parse_env_config=given.parse_env).config
-        with obeyed_at_once():
-            check(config, _tell)
+        check(config, _tell)
     except errors.BitbucketError as error:
         _tell(failure(error, config))
         raise

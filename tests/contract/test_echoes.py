@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
+from tap_bitbucket_dc.bitbucket import Client, Options, errors
 from tests import singer
 from tests.contract.raw import COMMIT, HEAD, Raw, honest, page, send_body, send_json
 
@@ -130,6 +131,17 @@ def test_nor_is_it_printed_by_the_command_when_it_tells_most(
     assert "urllib3" in done.stderr
     assert_hidden(done.stdout + done.stderr)
     assert "Traceback" not in done.stderr
+
+
+def test_an_error_of_the_client_holds_none_of_it_either() -> None:
+    with (
+        Raw(lambda c, target: ECHOES["message"](c, target, TOKEN)) as server,
+        Client(Options(server.url, token=TOKEN)) as client,
+        pytest.raises(errors.BitbucketError) as raised,
+    ):
+        list(client.projects())
+    assert "not ***!" in str(raised.value)
+    assert_hidden(f"{raised.value!r} {raised.value.__dict__}")
 
 
 def test_the_check_prints_version_and_user_without_it(tmp_path: Path) -> None:
