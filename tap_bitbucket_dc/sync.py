@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from tap_bitbucket_dc.bitbucket import Client, Options
 from tap_bitbucket_dc.extract.crawl import Crawl
 from tap_bitbucket_dc.extract.filters import Filters
-from tap_bitbucket_dc.secret_settings import require_seed
 from tap_bitbucket_dc.settings import require_one_login, start_date
 from tap_bitbucket_dc.signals import end_at_once
 from tap_bitbucket_dc.state import Bookmark
@@ -75,7 +74,6 @@ class Sync:
             ConfigError: A setting is wrong.
         """
         require_one_login(config)
-        require_seed(config)
         self.state = state
         self.writer = writer
         self.filters = Filters(config)

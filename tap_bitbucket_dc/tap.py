@@ -15,7 +15,7 @@ from tap_bitbucket_dc import catalogs, command, redaction
 from tap_bitbucket_dc.bitbucket import errors
 from tap_bitbucket_dc.extract.crawl import Wanted
 from tap_bitbucket_dc.extract.filters import Filters
-from tap_bitbucket_dc.secret_settings import hide_settings
+from tap_bitbucket_dc.secret_settings import hide_settings, require_seed
 from tap_bitbucket_dc.settings import SETTINGS, without_secret
 from tap_bitbucket_dc.signals import end_at_once
 from tap_bitbucket_dc.state import State, validate
@@ -89,6 +89,7 @@ class TapBitbucketDC(Tap):
 
     def new_sync(self, **seams: Any) -> Sync:  # noqa: ANN401 those of Sync
         """Return what a run needs; ``seams`` are those of ``Sync``, for tests."""
+        require_seed(self.config)
         streams = self.streams
         repositories, commits = streams["repositories"], streams["commits"]
         wanted = Wanted(

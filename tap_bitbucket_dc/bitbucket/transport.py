@@ -143,6 +143,8 @@ class Transport:
                     what = f"The answer of {url} is not JSON: {error}."
                     raise errors.SkippableError(what, url=url) from None
                 self._throttle.sleep(_backoff(attempt))
+            except ValueError as error:  # the address of a proxy cannot be parsed
+                raise trouble(url, error) from None
         raise AssertionError  # the last attempt returns or raises
 
     def close(self) -> None:

@@ -119,13 +119,23 @@ def test_a_setting_of_the_environment_is_not_shown() -> None:
 
 @pytest.mark.parametrize(
     "password",
-    ["ge#heim", "ge?heim", "ge\\heim", "ge/heim", "ge@heim", "ge%heim", "ge heim", "geHEIM"],
+    [
+        "ge#heim",
+        "ge?heim",
+        "ge\\heim",
+        "ge/heim",
+        "ge@heim",
+        "ge%heim",
+        "ge[heim",
+        "ge]heim",
+        "geHEIM",
+    ],
 )
 @pytest.mark.parametrize("scheme", ["http://", "", "HTTP://", "socks5://"])
 def test_the_password_of_a_proxy_is_not_shown(
     bitbucket: Bitbucket, monkeypatch: pytest.MonkeyPatch, password: str, scheme: str
 ) -> None:
-    password = f"{password}{password[::-1]}"  # either half may be what a parser shows
+    password = f"{password[::-1]}{password}"  # either half may be what a parser shows
     monkeypatch.setenv("HTTPS_PROXY", f"{scheme}ada:{password}@127.0.0.1:1")
     url = bitbucket.url.replace("http:", "https:")
     output = singer.sync({**BASE, "base_url": url})
