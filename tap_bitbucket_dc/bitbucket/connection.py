@@ -22,7 +22,7 @@ from requests.utils import select_proxy
 
 from tap_bitbucket_dc import redaction
 from tap_bitbucket_dc.bitbucket import errors
-from tap_bitbucket_dc.bitbucket.deadline import POOLS
+from tap_bitbucket_dc.bitbucket.deadline import watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,12 +54,13 @@ class Adapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 as requests has it
         """Create the pool of connections."""
         super().init_poolmanager(*args, **options, ssl_context=self._context)
-        self.poolmanager.pool_classes_by_scheme = POOLS
+        manager: Any = self.poolmanager
+        manager.pool_classes_by_scheme = watched(manager.pool_classes_by_scheme)
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:  # noqa: ANN401 as requests has it
         """Return the pool of connections of a proxy."""
-        manager = super().proxy_manager_for(proxy, **options, ssl_context=self._context)
-        manager.pool_classes_by_scheme = POOLS
+        manager: Any = super().proxy_manager_for(proxy, **options, ssl_context=self._context)
+        manager.pool_classes_by_scheme = watched(manager.pool_classes_by_scheme)
         return manager
 
 

@@ -8,6 +8,7 @@ and shuts down the connection of each that has taken too long.
 from __future__ import annotations
 
 import contextlib
+import functools
 import socket
 import threading
 import time
@@ -16,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import requests
 import urllib3
 import urllib3.connection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,19 +102,39 @@ class Deadline:
         while not self._closed.wait(min(LONGEST_TICK, self._seconds / TICKS)):
             now = time.monotonic()
             with self._lock:
-                while self._under_way and (first := next(iter(self._under_way))).end < now:
-                    first.shut_down()
-                    del self._under_way[first]
+                # Again each time: it may have been between two connections.
+                for watch in self._under_way:
+                    if watch.end > now:
+                        break
+                    watch.shut_down()
+
+
+def watched(pools: dict[str, Any]) -> dict[str, Any]:
+    """Return pools, by scheme, whose connections can be shut down by the watch of their thread.
+
+    Args:
+        pools: The ``pool_classes_by_scheme`` of a manager of urllib3, such as one for SOCKS.
+    """
+    return {scheme: _watched(pool) for scheme, pool in pools.items()}
+
+
+@functools.cache
+def _watched(pool: Any) -> Any:  # noqa: ANN401 a class of urllib3
+    if issubclass(pool.ConnectionCls, _Watched):
+        return pool
+    connection = type("Connection", (_Watched, pool.ConnectionCls), {})
+    return type("Pool", (pool,), {"ConnectionCls": connection})
 
 
 class _Watched(urllib3.connection.HTTPConnection):
-    """A connection that the watch of the thread using it can shut down."""
-
     watch: Watch | None = None
 
     def connect(self) -> None:
         self._hold()
         super().connect()
+        # Whether certificates are checked is a setting, and said once: urllib3 would warn of
+        # each connection, and its warning could only be muted for the whole process.
+        self.is_verified = True
 
     def request(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 as urllib3 has them
         self._hold()
@@ -129,23 +149,3 @@ class _Watched(urllib3.connection.HTTPConnection):
         self.watch = getattr(_thread, "watch", None)
         if self.watch is not None:
             self.watch.connection = self
-
-
-class _WatchedTLS(_Watched, urllib3.connection.HTTPSConnection):
-    def connect(self) -> None:
-        super().connect()
-        # Whether certificates are checked is a setting, and said once: urllib3 would warn of
-        # each connection, and its warning could only be muted for the whole process.
-        self.is_verified = True
-
-
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Watched
-
-
-class _TLSPool(HTTPSConnectionPool):
-    ConnectionCls = _WatchedTLS
-
-
-POOLS = {"http": _Pool, "https": _TLSPool}
-"""For ``pool_classes_by_scheme`` of urllib3: connections that can be watched."""
