@@ -21,6 +21,7 @@ from tap_bitbucket_dc.bitbucket.errors import printable
 from tap_bitbucket_dc.extract.crawl import Crawl, Wanted
 from tap_bitbucket_dc.extract.filters import Filters
 from tap_bitbucket_dc.extract.visit import DefaultBranch, Visit
+from tap_bitbucket_dc.secret_settings import require_seed
 from tap_bitbucket_dc.settings import require_one_login
 from tap_bitbucket_dc.state import Bookmark
 
@@ -69,6 +70,7 @@ def check(config: Mapping[str, Any], tell: Callable[[str], object]) -> None:
         BitbucketError: What a sync would end with.
     """
     require_one_login(config)
+    require_seed(config)
     with Client(Options.of(config)) as client:
         Check(client, config, tell).run()
 
@@ -205,7 +207,8 @@ def failure(error: errors.BitbucketError, config: Mapping[str, Any]) -> str:
     if grant := GRANTS.get(error.code):
         lines.append(f"  {grant}")
     if not isinstance(error, errors.ConfigError):
-        url = error.url or f"{base_url(config['base_url'])}{API}/projects?limit=1"
+        api = f"{base_url(config['base_url'])}{API}"
+        url = error.url if error.url.startswith(f"{api}/") else f"{api}/projects?limit=1"
         lines += ["See the server's own answer with:", f"  {_curl(url, config)}"]
     return "\n".join(lines)
 

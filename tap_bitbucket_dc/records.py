@@ -175,7 +175,8 @@ def _person(
     # Bitbucket sends two shapes. If the e-mail address matched a user, `name` is the login and
     # `displayName` the person's name. Otherwise `name` is what git says.
     if person.display_name is None:
-        return person.name, person.email_address, None, person.id, None
+        login = None if person.id is None else person.name
+        return person.name, person.email_address, login, person.id, person.type
     return person.display_name, person.email_address, person.name, person.id, person.type
 
 

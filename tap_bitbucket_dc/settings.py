@@ -154,8 +154,7 @@ SETTINGS = th.PropertiesList(
         default=60,
         title="Request time-out",
         description=(
-            "Seconds without an answer, and again until the answer is complete, after "
-            "which a request is tried again."
+            "Seconds in which an answer must be complete; after that the request is tried again."
         ),
     ),
     th.Property(

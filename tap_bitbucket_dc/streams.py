@@ -8,6 +8,7 @@ everything but ids, so that nothing else reaches the state or the log.
 from __future__ import annotations
 
 import abc
+import contextlib
 import logging
 import sys
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 
 from tap_bitbucket_dc import records, schemas, state
-from tap_bitbucket_dc.bitbucket.errors import BitbucketError
+from tap_bitbucket_dc.bitbucket.errors import BitbucketError, ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -114,7 +115,7 @@ class BitbucketStream(Stream):
                 if self.child_streams:  # the row holds more than its record
                     record = cast("Record", self.post_process(row, context))
                 # Asked first: writing takes deselected properties out of the record.
-                passes = self.child_streams and self.stream_maps[0].get_filter_result(record)
+                passes = self.child_streams and self._passes_filter(record)
                 if write is not None:
                     write(record)
                 meter.records += 1
@@ -123,11 +124,30 @@ class BitbucketStream(Stream):
                         self._sync_children(child_context)
                 yield record
 
+    def _passes_filter(self, record: Record) -> bool:
+        with self._mapping():
+            return bool(self.stream_maps[0].get_filter_result(record))
+
     def _record_writer(self) -> Callable[[Record], None]:
         """Return the SDK's way to write a record, or a short cut with equal output."""
         if not self._is_plain():
-            return self._write_record_message
+            return self._write_mapped
         return self.run.writer.record_writer(self.name, datetime.now(UTC).isoformat())
+
+    def _write_mapped(self, record: Record) -> None:
+        with self._mapping():
+            self._write_record_message(record)
+
+    @contextlib.contextmanager
+    def _mapping(self) -> Iterator[None]:
+        """Raise ConfigError for an expression of a stream map that cannot be evaluated."""
+        try:
+            yield
+        except QUIET:
+            raise
+        except Exception as error:  # noqa: BLE001 whatever an expression raises
+            why = f"{type(error).__name__}: {str(error).rstrip('.')}"
+            raise ConfigError(f"`stream_maps`, {self.name}: {why}.") from None
 
     def _is_plain(self) -> bool:
         """Whether records are written as they are: all columns selected, nothing mapped."""

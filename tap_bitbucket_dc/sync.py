@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from tap_bitbucket_dc.bitbucket import Client, Options
 from tap_bitbucket_dc.extract.crawl import Crawl
 from tap_bitbucket_dc.extract.filters import Filters
 from tap_bitbucket_dc.settings import require_one_login, start_date
+from tap_bitbucket_dc.signals import end_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -43,6 +43,8 @@ class Stop:
         """Take what the main thread may be waiting in."""
         self._writer = writer
         self.signal: int | None = None
+        self.is_heard = False
+        """Whether a run looks at it now and then. Otherwise there is nothing to write first."""
 
     def request(self, signal: int) -> None:
         """Ask the run to stop at its next checkpoint."""
@@ -54,7 +56,7 @@ class Stop:
         while True:
             since = self._writer.waiting_since
             if since is not None and time.monotonic() - since > PATIENCE:
-                os._exit(128 + signal)
+                end_at_once(signal)
             time.sleep(0.1)
 
 
@@ -121,6 +123,7 @@ class Sync:
             BitbucketError: See ``Crawl.finish``.
         """
         self.writer.start()
+        self._stop.is_heard = True
         with self.crawl:
             try:
                 yield self
@@ -142,8 +145,10 @@ class Sync:
         self.writer.finish()
         self.metrics.log(self._usage.by_endpoint())
         self.progress.log_summary()
+        self._stop.is_heard = False
         if self._stop.signal:
-            _exit_at_once(128 + self._stop.signal)
+            logging.shutdown()
+            end_at_once(self._stop.signal)
 
 
 class Progress:
@@ -196,9 +201,3 @@ def _in_words(seconds: float) -> str:
     import pendulum  # noqa: PLC0415
 
     return pendulum.duration(seconds=round(seconds)).in_words(locale="en")
-
-
-def _exit_at_once(code: int) -> None:
-    # Not sys.exit, which waits for the requests under way, up to a minute.
-    logging.shutdown()
-    os._exit(code)

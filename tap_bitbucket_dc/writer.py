@@ -38,6 +38,7 @@ class MessageWriter(GenericSingerWriter[bytes, "Message"]):
         """Take the state that is written between the records."""
         self._state = state
         self._lines = bytearray()
+        self._most = LEAST_BYTES  # of records that wait
         self._state_size = 0
         self._broken = False
         self.waiting_since: float | None = None
@@ -59,7 +60,7 @@ class MessageWriter(GenericSingerWriter[bytes, "Message"]):
             self._write_state()
             return
         self._lines += self.serialize_message(message)
-        if not isinstance(message, RecordMessage):
+        if not isinstance(message, RecordMessage) or len(self._lines) >= self._most:
             self.flush()
 
     def record_writer(self, stream: str, time_extracted: str) -> Callable[[dict[str, Any]], None]:
@@ -73,6 +74,8 @@ class MessageWriter(GenericSingerWriter[bytes, "Message"]):
         lines += prefix
         self._encoder.encode_into(record, lines, -1)
         lines += b"}\n"
+        if len(lines) >= self._most:  # a page can be large
+            self.flush()
 
     def flush_when_due(self) -> None:
         """Flush if many records wait, or if they have waited for long."""
@@ -102,8 +105,7 @@ class MessageWriter(GenericSingerWriter[bytes, "Message"]):
 
     def _is_enough(self) -> bool:
         """Return whether so many records wait that a flush is worth its STATE."""
-        size = len(self._lines)
-        return size >= LEAST_BYTES and self._outweighs_state(size)
+        return len(self._lines) >= self._most
 
     def _outweighs_state(self, size: int) -> bool:
         return size >= TIMES_STATE * self._state_size
@@ -118,6 +120,7 @@ class MessageWriter(GenericSingerWriter[bytes, "Message"]):
         message = {"type": "STATE", "value": self._state.value}
         line = self._encoder.encode(message) + b"\n"
         self._state_size = len(line)
+        self._most = max(LEAST_BYTES, TIMES_STATE * self._state_size)
         self._state.changed = False
         self._write_all(line)
 

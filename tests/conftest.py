@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
+from tap_bitbucket_dc import redaction
 from tap_bitbucket_dc.emulator import Bitbucket
 from tests import singer
 from tests.git_repository import GitRepository
@@ -22,6 +23,11 @@ class Sync(Protocol):
     def __call__(
         self, state: singer.Json | None = None, catalog: singer.Json | None = None, **settings: Any
     ) -> singer.Output: ...
+
+
+@pytest.fixture(autouse=True)
+def _without_secrets_of_other_tests() -> None:
+    redaction.forget()
 
 
 @pytest.fixture

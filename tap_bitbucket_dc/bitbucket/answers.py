@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec.json import Decoder
@@ -14,8 +17,17 @@ if TYPE_CHECKING:
 
 ANY: Decoder[Any] = Decoder()
 
+SMALL = 128 * 1024  # bytes of JSON
+LARGE = 2 * 1024 * 1024  # bytes of JSON; a page of 1,000 commits has about one million
+COMMON_VALUE = 32  # bytes for each number, text, list or object of a page of commits
+LEAST_VALUE = 8  # bytes for each, on average, in anything that Bitbucket sends
 
-class Answer(NamedTuple):
+_ONE_AT_A_TIME = threading.Lock()
+"""Plain JSON takes many times the memory of its text. In parallel it would not be faster."""
+
+
+@dataclass(frozen=True)
+class Answer:
     """What came back for a request."""
 
     url: str
@@ -31,9 +43,9 @@ class Answer(NamedTuple):
         """Whether it says that it is JSON: the pages of proxies and logins do not."""
         return "json" in self.headers.get("Content-Type", "").lower()
 
-    @property
-    def first_error(self) -> tuple[str, str]:
-        """The Java class and the message of the first error, "" for what is missing.
+    @functools.cached_property
+    def errors(self) -> tuple[tuple[str, str], ...]:
+        """The Java class and the message of each error, "" for what is missing.
 
         ``{"errors": [{"context": null, "message": "…", "exceptionName":
         "com.atlassian.bitbucket.commit.NoSuchCommitException"}]}``
@@ -41,22 +53,41 @@ class Answer(NamedTuple):
         Source: https://developer.atlassian.com/server/bitbucket/rest/v906/intro/ ("Errors
         & Validation"); that fields may be null: recorded by cdancy/bitbucket-rest.
         """
-        try:
-            first = msgspec.json.decode(self.body)["errors"][0]
-            name, message = first.get("exceptionName"), first.get("message")
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-            return "", ""
-        return str(name or ""), str(message or "")
+        found = self._body.get("errors")
+        rows = [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
+        return tuple(
+            (str(row.get("exceptionName") or ""), str(row.get("message") or "")) for row in rows
+        )
+
+    def names(self, *parts: str) -> bool:
+        """Return whether the class of any of its errors contains one of these."""
+        return any(part in name for part in parts for name, _ in self.errors)
 
     @property
     def sentence(self) -> str:
         """URL, status and the server's own words, for an error message."""
-        name, message = self.first_error
-        words = message or name
+        words = [(message or name).rstrip(".") for name, message in self.errors]
+        # As its REST module for an unknown path, and other products of Atlassian for any error.
+        # Source: vriesdemichael/bitbucket-data-center-cli, OPENAPI-008.
+        if not any(words) and isinstance(message := self._body.get("message"), str):
+            words = [message.rstrip(".")]
         wait = self.headers.get("Retry-After")
         asks = f" (Retry-After: {wait})" if wait else ""
-        words = f": {words.rstrip('.')}" if words else ""
-        return f"{self.url} answers {self.status}{asks}{words}."
+        said = "; ".join(dict.fromkeys(word for word in words if word))
+        said = f": {said}" if said else ""
+        return f"{self.url} answers {self.status}{asks}{said}."
+
+    @functools.cached_property
+    def _body(self) -> dict[str, Any]:
+        try:
+            found = msgspec.json.decode(self.body)
+        except (ValueError, RecursionError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+
+class TooManyValuesError(json.JSONDecodeError):
+    """Parsed, it would take many times the memory of its text."""
 
 
 def decode(body: bytes, decoder: Decoder[Any]) -> Any:  # noqa: ANN401 any JSON
@@ -67,24 +98,39 @@ def decode(body: bytes, decoder: Decoder[Any]) -> Any:  # noqa: ANN401 any JSON
 
     Raises:
         JSONDecodeError: The body is not JSON.
+        TooManyValuesError: It is made to fill the memory.
     """
+    if len(body) > LARGE:
+        _require_few_values(body, LARGE // LEAST_VALUE + len(body) // COMMON_VALUE)
     if rb"\u0000" not in body:
         with contextlib.suppress(ValueError, RecursionError):
             return decoder.decode(body)
-    try:  # the standard library is more tolerant, and says what is wrong
-        return _clean(json.loads(body.decode("utf-8", "replace")))
+    if len(body) > SMALL:
+        _require_few_values(body, len(body) // LEAST_VALUE)
+    try:
+        with _ONE_AT_A_TIME:
+            # The standard library is more tolerant, and says what is wrong.
+            return _clean(json.loads(body.decode("utf-8", "replace")))
     except json.JSONDecodeError:
         raise
     except (ValueError, RecursionError) as error:  # a number too long, nested too deep
         raise json.JSONDecodeError(str(error), "", 0) from None
 
 
+def _require_few_values(body: bytes, most: int) -> None:
+    # Each takes up to a hundred bytes, even if it has two.
+    if sum(map(body.count, b",[{")) > most:
+        raise TooManyValuesError("too many values", "", 0)
+
+
 def _clean(value: Any) -> Any:  # noqa: ANN401 any JSON
+    """Return a value with texts that can be encoded; lists and objects are changed in place."""
     if isinstance(value, str):
         text = value.replace("\0", "\ufffd")
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, list):
-        return [_clean(item) for item in value]
-    if isinstance(value, dict):
-        return {cast("str", _clean(key)): _clean(item) for key, item in value.items()}
+        value[:] = map(_clean, value)
+    elif isinstance(value, dict):
+        for key in list(value):
+            value[_clean(key)] = _clean(value.pop(key))
     return value

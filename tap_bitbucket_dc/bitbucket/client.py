@@ -8,16 +8,15 @@ Source: https://developer.atlassian.com/server/bitbucket/rest/v906/intro/
 
 from __future__ import annotations
 
-import re
-from http import HTTPStatus
+import contextlib
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import quote
 
 import msgspec
 
-from tap_bitbucket_dc.bitbucket import errors
+from tap_bitbucket_dc.bitbucket import errors, ids
+from tap_bitbucket_dc.bitbucket.branches import DefaultBranches
 from tap_bitbucket_dc.bitbucket.login import ONLY_FOR_USERS
-from tap_bitbucket_dc.bitbucket.models import Branch, Commit, Project, Repository
+from tap_bitbucket_dc.bitbucket.models import Commit, Project, Repository
 from tap_bitbucket_dc.bitbucket.reader import API, Reader
 
 if TYPE_CHECKING:
@@ -25,14 +24,18 @@ if TYPE_CHECKING:
 
     from requests.adapters import BaseAdapter
 
+    from tap_bitbucket_dc.bitbucket.models import Branch
     from tap_bitbucket_dc.bitbucket.options import Options
     from tap_bitbucket_dc.bitbucket.paging import Ahead, Page
+    from tap_bitbucket_dc.bitbucket.reader import OnBadRow
     from tap_bitbucket_dc.bitbucket.throttle import Throttle
     from tap_bitbucket_dc.bitbucket.usage import Usage
 
 __all__ = ["API", "Client"]
 
-_COMMIT_ID = re.compile(r"[0-9a-f]{40}")
+MOST_LISTED = 250_000  # projects, or repositories of a project: more than any company has
+MOST_COMMITS = 10_000_000
+NEWER_TAP = "Look for a newer version of tap-bitbucket-dc."
 
 
 class Client:
@@ -68,6 +71,7 @@ class Client:
         self._reader = Reader(options, throttle, adapter)
         self._login = self._reader.login
         self.base_url = self._reader.base_url
+        self._default_branches = DefaultBranches(self._reader)
 
     def __enter__(self) -> Self:
         return self
@@ -129,16 +133,28 @@ class Client:
 
         Source: https://developer.atlassian.com/server/bitbucket/rest/v906/api-group-system-maintenance/
         """
-        return self._reader.read_plain("application-properties")
+        try:
+            return self._reader.read_plain("application-properties")
+        except errors.NoSuchResourceError as error:
+            raise self._without_api(error) from None
 
-    def projects(self) -> Iterator[Project]:
+    def projects(self, on_bad_row: OnBadRow | None = None) -> Iterator[Project]:
         """Yield the projects that the user may see, but no personal ones.
+
+        Args:
+            on_bad_row: Called with a row that has no id or key, and the error; the row is left
+                out. None raises the error.
 
         Source: https://developer.atlassian.com/server/bitbucket/rest/v906/api-group-project/;
         that personal ones are not included: github/gh-gei.
         """
-        for page in self._reader.pages(Project, "projects"):
-            yield from page.values
+        try:
+            for page in self._reader.pages(
+                Project, "projects", most=MOST_LISTED, on_bad_row=on_bad_row
+            ):
+                yield from page.values
+        except errors.NoSuchResourceError as error:
+            raise self._without_api(error) from None
 
     def project(self, key: str) -> Project:
         """Return one project; the key of a personal one is ``~`` and its owner's slug.
@@ -146,25 +162,37 @@ class Client:
         Source: https://developer.atlassian.com/server/bitbucket/rest/v906/intro/ ("Personal
         Repositories").
         """
-        return self._reader.read(Project, f"projects/{_segment(key)}")
+        return self._reader.read(Project, f"projects/{ids.segment(key)}")
 
-    def all_repositories(self) -> Iterator[Repository]:
+    def all_repositories(self, on_bad_row: OnBadRow | None = None) -> Iterator[Repository]:
         """Yield every repository that the user may see, personal and archived ones too.
+
+        Args:
+            on_bad_row: As of ``projects``, for a repository without id or slug.
 
         Source: https://developer.atlassian.com/server/bitbucket/rest/v906/api-group-repository/;
         that personal ones are included: sourcegraph/sourcegraph. ``archived`` is ignored
         before 8.0, as unknown parameters are.
         """
-        for page in self._reader.pages(Repository, "repos", {"archived": "ALL"}):
+        for page in self._reader.pages(
+            Repository, "repos", {"archived": "ALL"}, most=MOST_LISTED, on_bad_row=on_bad_row
+        ):
             yield from page.values
 
-    def repositories(self, project: Project) -> Iterator[Repository]:
+    def repositories(
+        self, project: Project, on_bad_row: OnBadRow | None = None
+    ) -> Iterator[Repository]:
         """Yield the repositories of a project, archived ones too; ``project`` is theirs.
+
+        Args:
+            project: Whose repositories.
+            on_bad_row: As of ``projects``, for a repository without id or slug.
 
         Source: https://developer.atlassian.com/server/bitbucket/rest/v906/api-group-project/;
         that archived ones are included: jenkinsci/bitbucket-branch-source-plugin.
         """
-        for page in self._reader.pages(Repository, f"projects/{_segment(project.path_key)}/repos"):
+        path = f"projects/{ids.segment(project.path_key)}/repos"
+        for page in self._reader.pages(Repository, path, most=MOST_LISTED, on_bad_row=on_bad_row):
             for repository in page.values:
                 yield msgspec.structs.replace(repository, project=project)
 
@@ -173,12 +201,10 @@ class Client:
 
         Source: https://developer.atlassian.com/server/bitbucket/rest/v906/api-group-project/
         """
-        return self._reader.read(Repository, _path(project_key, slug))
+        return self._reader.read(Repository, ids.path(project_key, slug))
 
     def default_branch(self, repository: Repository) -> Branch | None:
         """Return the default branch, None if the repository is empty.
-
-        Deprecated, but ``default-branch`` that replaces it does not tell the latest commit.
 
         Raises:
             NoDefaultBranchError: The branch does not exist. Servers before 5.6 answer so for
@@ -187,12 +213,7 @@ class Client:
         Source: https://developer.atlassian.com/server/bitbucket/rest/v906/api-group-repository/;
         jenkinsci/blueocean-plugin and argoproj/argo-cd for the answers without a branch.
         """
-        path = f"{_path_of(repository)}/branches/default"
-        branch = self._reader.read_if_any(Branch, path)
-        if branch and not _COMMIT_ID.fullmatch(branch.latest_commit):
-            what = f"The default branch of {repository} has no commit id as its latest."
-            raise errors.SkippableError(what, url=self._reader.url(path), status=HTTPStatus.OK)
-        return branch
+        return self._default_branches.read(ids.path_of(repository))
 
     def commits(
         self,
@@ -221,8 +242,11 @@ class Client:
         Source: https://developer.atlassian.com/server/bitbucket/rest/v906/api-group-repository/;
         for the order, the Javadoc of com.atlassian.bitbucket.commit.CommitOrder.
         """
-        path = f"{_path_of(repository)}/commits"
-        return self._reader.pages(Commit, path, _range(until, since), start, ahead)
+        path = f"{ids.path_of(repository)}/commits"
+        query = _range(until, since)
+        for page in self._reader.pages(Commit, path, query, start, ahead, most=MOST_COMMITS):
+            ids.require_commit_ids(page.values, self._reader.url(path, query))
+            yield page
 
     def count_commits(
         self, repository: Repository, *, until: str, since: str | None = None
@@ -233,27 +257,22 @@ class Client:
 
         Source: https://developer.atlassian.com/server/bitbucket/rest/v906/api-group-repository/
         """
-        path = f"{_path_of(repository)}/commits"
+        path = f"{ids.path_of(repository)}/commits"
         query = {**_range(until, since), "limit": 1, "withCounts": "true"}
         found = self._reader.get(path, query)
         total = found.get("totalCount") if isinstance(found, dict) else None
         return total if type(total) is int else None
 
+    def _without_api(self, error: errors.NoSuchResourceError) -> errors.BitbucketError:
+        """Return the error to end with if not even the first resource exists."""
+        url = f"{self.base_url}/rest/api/latest/application-properties"
+        with contextlib.suppress(errors.SkippableError):
+            found = self._reader.transport.get(url).value
+            if isinstance(found, dict) and "version" in found:
+                what = f"{error.url} answers 404: Bitbucket {found['version']} has no {API[1:]}."
+                return errors.FatalError(what, remedy=NEWER_TAP, url=error.url, status=error.status)
+        return error
+
 
 def _range(until: str, since: str | None) -> dict[str, str | int]:
     return {"until": until, **({"since": since} if since else {})}
-
-
-def _path_of(repository: Repository) -> str:
-    if repository.project is None:
-        what = f"Bitbucket sent the repository {repository.slug!r} without its project."
-        raise errors.SkippableError(what)
-    return _path(repository.path_key, repository.slug)
-
-
-def _path(project_key: str, slug: str) -> str:
-    return f"projects/{_segment(project_key)}/repos/{_segment(slug)}"
-
-
-def _segment(text: str) -> str:
-    return quote(text, safe="~")

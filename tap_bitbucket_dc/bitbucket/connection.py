@@ -11,7 +11,6 @@ import logging
 import re
 import socket
 import ssl
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, quote, urlsplit
@@ -21,7 +20,9 @@ import urllib3.exceptions
 from requests.adapters import HTTPAdapter
 from requests.utils import select_proxy
 
+from tap_bitbucket_dc import redaction
 from tap_bitbucket_dc.bitbucket import errors
+from tap_bitbucket_dc.bitbucket.deadline import watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +35,7 @@ CHECK_TLS = "Check that the port speaks TLS, and whether it wants a `client_cert
 
 _REST = re.compile(r"/+(rest(/+api(/+(1\.0|latest))?)?)?/*$")
 _NO_URL = re.compile(r"[\s\x00-\x1f\x7f\\<>\"]")
-_USER_INFO = re.compile(r"//\S*@")
+_ADDRESS = re.compile(r"<[^<>]{0,200} object at 0x[0-9a-f]{1,16}>:? ?")
 _TIMEOUTS = (
     requests.ReadTimeout,
     urllib3.exceptions.ReadTimeoutError,
@@ -53,10 +54,14 @@ class Adapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 as requests has it
         """Create the pool of connections."""
         super().init_poolmanager(*args, **options, ssl_context=self._context)
+        manager: Any = self.poolmanager
+        manager.pool_classes_by_scheme = watched(manager.pool_classes_by_scheme)
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:  # noqa: ANN401 as requests has it
         """Return the pool of connections of a proxy."""
-        return super().proxy_manager_for(proxy, **options, ssl_context=self._context)
+        manager: Any = super().proxy_manager_for(proxy, **options, ssl_context=self._context)
+        manager.pool_classes_by_scheme = watched(manager.pool_classes_by_scheme)
+        return manager
 
 
 class Connection:
@@ -68,11 +73,14 @@ class Connection:
         Raises:
             ConfigError: ``invalid_config`` or ``insecure_url``.
         """
+        _hide(options)
         self.base_url = base_url(options.base_url)
         is_plain = urlsplit(self.base_url).scheme == "http"
         # The environment's proxies (NO_PROXY applied to this host) and REQUESTS_CA_BUNDLE:
         # a session would look them up for every request.
         found = requests.Session().merge_environment_settings(self.base_url, {}, None, None, None)
+        for address in found["proxies"].values():
+            redaction.hide_url(address)
         proxy = select_proxy(self.base_url, found["proxies"])
         if is_plain and (proxy or not _is_loopback(self.base_url)):
             _require_permission(self.base_url, granted=options.allow_http)
@@ -96,15 +104,24 @@ class Connection:
             "login. Set ca_bundle instead",
             self.base_url,
         )
-        host = re.escape(urlsplit(self.base_url).hostname or "")
-        # urllib3 warns of each connection; the line above is enough for this host.
-        warnings.filterwarnings(
-            "ignore",
-            f"Unverified HTTPS request is being made to host '{host}'",
-            urllib3.exceptions.InsecureRequestWarning,
-        )
         self._context.check_hostname = False
         self.send_options["verify"] = False
+
+
+def _hide(options: Options) -> None:
+    """Have the secrets among the options removed from messages and the log."""
+    if options.token:
+        redaction.hide(options.token)
+    if options.password:
+        redaction.hide_login(options.username or "", options.password)
+    for file in (options.ca_bundle, options.client_certificate, options.client_key):
+        if file and is_pem(file):
+            redaction.hide(file)
+
+
+def is_pem(setting: str) -> bool:
+    """Return whether a setting is the text of a key or certificate, not the path of a file."""
+    return "-----BEGIN" in setting or "\n" in setting.strip()
 
 
 def base_url(setting: str) -> str:
@@ -181,6 +198,8 @@ def _load_client_certificate(context: ssl.SSLContext, options: Options) -> None:
 @contextlib.contextmanager
 def _readable(setting: str, *paths: str) -> Iterator[None]:
     """Turn errors with the files of a setting into ConfigError."""
+    if any(is_pem(path) for path in paths):
+        raise errors.ConfigError(f"`{setting}` is the text of a key or certificate, not a path.")
     try:
         for path in paths:
             Path(path).stat()
@@ -225,14 +244,13 @@ def _causes(error: BaseException) -> list[BaseException]:
         if current in found:
             continue
         found.append(current)
-        behind = [current.__cause__, current.__context__, *current.args]
+        before = None if current.__suppress_context__ else current.__context__
+        behind = [current.__cause__, before, *current.args]
         behind.append(getattr(current, "reason", None))
         rest += [cause for cause in behind if isinstance(cause, BaseException)]
     return found
 
 
 def _words(error: BaseException) -> str:
-    # The messages of urllib3 contain addresses of objects in memory, and may quote the URL
-    # of a proxy with its password.
-    text = re.sub(r"<[^>]* object at 0x[0-9a-f]+>:? ?", "", str(error))
-    return _USER_INFO.sub("//", text).rstrip(".")
+    # The messages of urllib3 contain addresses of objects in memory.
+    return _ADDRESS.sub("", str(error)).rstrip(".")

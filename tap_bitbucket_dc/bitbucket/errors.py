@@ -8,6 +8,7 @@
     └── SkippableError              this repository or project is not read, the others are
         ├── NoSuchCommitError           the range is read in full, or from its start
         ├── NoDefaultBranchError        the repository has no commits to read
+        ├── NoSuchResourceError         another resource may tell the same
         ├── InaccessibleError           no permission, or gone: no reason to fail the run
         ├── RedirectError               proves nothing about the login
         └── UnavailableError            the server may be down for all other requests, too
@@ -18,6 +19,8 @@
 from __future__ import annotations
 
 import re
+
+from tap_bitbucket_dc.redaction import hidden
 
 # C0 and C1 control characters, and marks that reorder text: what a server sends must not
 # control the terminal that displays it.
@@ -57,10 +60,10 @@ class BitbucketError(Exception):
         status: int | None = None,
     ) -> None:
         """Describe what happened; ``code`` and ``remedy`` default to those of the class."""
-        super().__init__(printable(what))
+        super().__init__(printable(hidden(what)))
         self.code = code or self.code
         self.remedy = remedy or self.remedy
-        self.url = url
+        self.url = hidden(url)
         self.status = status
 
     def __str__(self) -> str:
@@ -89,6 +92,13 @@ class NoSuchCommitError(SkippableError):
 
 class NoDefaultBranchError(SkippableError):
     """The default branch was never pushed, or was deleted."""
+
+
+class NoSuchResourceError(SkippableError):
+    """404 without an error of Bitbucket's own: it has no such path, or is no Bitbucket."""
+
+    code = "not_bitbucket"
+    remedy = NOT_BITBUCKET
 
 
 class InaccessibleError(SkippableError):

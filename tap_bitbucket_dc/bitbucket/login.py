@@ -31,7 +31,11 @@ REFUSALS = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 CAPTCHA = "Log in once in the browser as this user and solve the captcha."
 GRANT = "Have an administrator grant the user (or token) read permission."
 LICENCE = "Have an administrator give the user a licence for Bitbucket."
-USE_A_TOKEN = "Create an HTTP access token in Bitbucket and set `token`."  # noqa: S105
+BASIC_IS_OFF = (
+    "Create an HTTP access token in Bitbucket and set `token`. Or have an administrator switch "
+    "Basic on: Administration > Accounts > Authentication methods > Edit > Allow basic "
+    "authentication on API calls."
+)
 
 
 class Login:
@@ -59,23 +63,22 @@ class Login:
         Source: bitbucket-error-registry.json of vriesdemichael/bitbucket-data-center-cli,
         recorded from live servers.
         """
-        name, _ = answer.first_error
         # CaptchaRequiredAuthenticationException; the header is CAPTCHA_CHALLENGE.
         # Source: Javadoc of com.atlassian.bitbucket.auth; the header is known from Jira.
         denied = answer.headers.get("X-Authentication-Denied-Reason", "")
-        if "captcha" in f"{denied} {name}".lower():
+        if "captcha" in denied.lower() or answer.names("Captcha"):
             return _fatal(answer, "captcha_required", CAPTCHA)
         # "Basic Authentication has been disabled on this instance."
         # Source: atlassian/data-center-helm-charts. In which field it stands is not known.
         if self._is_basic and re.search(rb"(?i)basic.{0,40}(disabled|not )", answer.body):
-            return _fatal(answer, "basic_auth_disabled", USE_A_TOKEN)
+            return _fatal(answer, "basic_auth_disabled", BASIC_IS_OFF)
         if answer.status == HTTPStatus.UNAUTHORIZED:
             # A valid login of a user without a licence.
             # Source: the registry above; tektoncd/pipelines-as-code.
-            if name.endswith("NoAccessAuthenticationException"):
+            if answer.names("NoAccessAuthenticationException"):
                 return _fatal(answer, "invalid_permissions", LICENCE)
             # com.atlassian.bitbucket.auth.IncorrectPasswordAuthenticationException
-            if ".auth." in name:
+            if answer.names(".auth."):
                 return self._invalid(answer.sentence, answer.url, answer.status)
         return errors.InaccessibleError(answer.sentence, url=answer.url, status=answer.status)
 

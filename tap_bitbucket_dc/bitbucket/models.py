@@ -170,6 +170,14 @@ class Branch(Model, frozen=True):
     type: str | None = None
 
 
+class ConfiguredBranch(Model, frozen=True):
+    """The branch that is configured as the default one, whether it exists or not."""
+
+    id: str
+    display_id: str | None = None
+    type: str | None = None
+
+
 class Parent(Model, frozen=True):
     """A parent of a commit."""
 

@@ -23,7 +23,7 @@ class Options:
         concurrency: Most requests under way at once.
         requests_per_second: Our own speed limit, None for none; the server may have another.
         page_size: Rows to ask for per page; the server's own limit wins.
-        request_timeout: Seconds until an answer must be complete.
+        request_timeout: Seconds in which an answer must be complete.
         max_retries: Times that a request is repeated after its first failure.
         max_wait: Longest single wait in seconds that the server may ask for by Retry-After.
         ca_bundle: PEM file or directory of the CAs to trust, None for those of the system.

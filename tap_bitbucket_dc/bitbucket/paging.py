@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
 MOST_EQUAL_PAGES = 1000  # in a row; pages without rows are equal, too
+LEAST_ROWS = 25  # that a page counts for, so that listings of small pages end as well
 
 Row = TypeVar("Row")
 
@@ -52,17 +53,21 @@ class Ahead:
     """Whether the rows are wanted next: before that, it is not worth guessing."""
 
 
-def page_of(body: object, start: int, url: str, row: Callable[[Any], Row]) -> Page[Row]:
+def page_of(
+    body: object, start: int, url: str, row: Callable[[Any], Row | None], *, most: int | None = None
+) -> Page[Row]:
     """Return the page that was requested at ``start``.
 
     Args:
         body: A ``PageBody``, or plain JSON if something in the page does not fit.
         start: Where the page starts.
         url: Where it was requested, for the error.
-        row: Returns a row from plain JSON.
+        row: Returns a row from plain JSON, None to leave it out.
+        most: Rows that were asked for.
 
     Raises:
-        SkippableError: It is not a page, or not the last one and does not lead further.
+        SkippableError: It is not a page, has more rows than were asked for, or is not the last
+            one and does not lead further.
 
     ``nextPageStart`` is not always start + size: rows that one may not see count as well. On
     the last page it is missing or null.
@@ -77,8 +82,10 @@ def page_of(body: object, start: int, url: str, row: Callable[[Any], Row]) -> Pa
         rows = found.get("values")
         if not isinstance(rows, list) or not all(isinstance(value, dict) for value in rows):
             raise SkippableError(f"The answer of {url} has no list `values` of objects.", url=url)
-        values, last = [row(value) for value in rows], found.get("isLastPage") is True
-        next_start = found.get("nextPageStart")
+        _require_few(len(rows), most, url)
+        values = [value for each in rows if (value := row(each)) is not None]
+        last, next_start = found.get("isLastPage") is True, found.get("nextPageStart")
+    _require_few(len(values), most, url)
     if last:
         return Page(values, start, None)
     if type(next_start) is not int or next_start <= start:
@@ -87,8 +94,18 @@ def page_of(body: object, start: int, url: str, row: Callable[[Any], Row]) -> Pa
     return Page(values, start, next_start)
 
 
+def _require_few(rows: int, most: int | None, url: str) -> None:
+    if most is not None and rows > most:
+        raise SkippableError(f"The answer of {url} has {rows:,} rows, not {most:,}.", url=url)
+
+
 def pages(
-    ask: Callable[[int], Page[Row]], start: int = 0, *, url: str, ahead: Ahead | None = None
+    ask: Callable[[int], Page[Row]],
+    start: int = 0,
+    *,
+    url: str,
+    ahead: Ahead | None = None,
+    most: int | None = None,
 ) -> Iterator[Page[Row]]:
     """Yield the pages of a listing in order, each where the one before it says.
 
@@ -98,12 +115,14 @@ def pages(
         url: Of the listing, for the error.
         ahead: Request following pages before their turn. The listing must not change
             meanwhile.
+        most: Rows that such a listing can have, None for any number.
 
     Raises:
-        SkippableError: The pages lead nowhere: too many in a row have the same rows, or none.
+        SkippableError: The pages lead nowhere: too many in a row have the same rows, or none,
+            or there are far too many.
     """
     values: list[Row] = []
-    equal = 0
+    equal = rows = 0
     found = _in_turn(ask, start) if ahead is None else _guessed(ask, start, ahead)
     with contextlib.closing(found):  # cancels what was requested ahead
         for page in found:
@@ -111,6 +130,10 @@ def pages(
             values = page.values
             if equal > MOST_EQUAL_PAGES:
                 what = "goes on for ever, with empty pages or the same rows"
+                raise SkippableError(f"The listing {url} {what}.", url=url)
+            rows += max(len(values), LEAST_ROWS)
+            if most is not None and rows > most:
+                what = "goes on for ever: nobody has as many"
                 raise SkippableError(f"The listing {url} {what}.", url=url)
             yield page
 

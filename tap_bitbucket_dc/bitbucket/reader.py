@@ -25,13 +25,15 @@ from tap_bitbucket_dc.bitbucket.paging import PageBody, page_of, pages
 from tap_bitbucket_dc.bitbucket.transport import Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from requests.adapters import BaseAdapter
 
     from tap_bitbucket_dc.bitbucket.options import Options
     from tap_bitbucket_dc.bitbucket.paging import Ahead, Page
     from tap_bitbucket_dc.bitbucket.throttle import Throttle
+
+    OnBadRow = Callable[[dict[str, Any], SkippableError], object]
 
 API = "/rest/api/1.0"
 
@@ -55,28 +57,39 @@ class Reader:
         self._page_size = options.page_size
         self._has_warned_of_dates = False
 
-    def pages(
+    def pages(  # noqa: PLR0913 what a listing is
         self,
         kind: type[Object],
         path: str,
         query: Mapping[str, str | int] = _NONE,
         start: int = 0,
         ahead: Ahead | None = None,
+        *,
+        most: int,
+        on_bad_row: OnBadRow | None = None,
     ) -> Iterator[Page[Object]]:
-        """Yield the pages of a listing in order; see ``paging.pages``."""
+        """Yield the pages of a listing in order; see ``paging.pages``.
+
+        Args:
+            kind: Of the rows.
+            path: Of the listing.
+            query: Of the listing, without page.
+            start: Where the first page starts.
+            ahead: Request pages ahead.
+            most: Rows that such a listing can have.
+            on_bad_row: Called with a row that lacks its key, and the error; the row is left
+                out. None raises the error.
+        """
         decoder = _decoder(PageBody[kind])  # type: ignore[valid-type] # at run time it is one
 
         def ask(start: int) -> Page[Object]:
             query_ = {**query, "start": start, "limit": self._page_size}
             url = self.url(path, query_)
-            return page_of(
-                self.get(path, query_, decoder),
-                start,
-                url,
-                functools.partial(self._model, kind, url),
-            )
+            row = functools.partial(self._row, kind, url, on_bad_row)
+            body = self.get(path, query_, decoder)
+            return page_of(body, start, url, row, most=self._page_size)
 
-        return pages(ask, start, url=self.url(path, query), ahead=ahead)
+        return pages(ask, start, url=self.url(path, query), ahead=ahead, most=most)
 
     def read(self, kind: type[Object], path: str) -> Object:
         """Return the object at a path."""
@@ -90,7 +103,7 @@ class Reader:
         found = self.get(path, decoder=_decoder(kind))
         if found is not None and not isinstance(found, kind | dict):
             raise self._unexpected(path)
-        return None if found is None else self._model(kind, self.url(path), found)
+        return None if found is None else self.model(kind, self.url(path), found)
 
     def read_plain(self, path: str, query: Mapping[str, str | int] = _NONE) -> dict[str, Any]:
         """Return the object at a path as plain JSON."""
@@ -122,14 +135,26 @@ class Reader:
         asked = f"?{urlencode(query)}" if query else ""
         return f"{self.base_url}{API}/{path}{asked}"
 
-    def _model(self, kind: type[Object], url: str, found: object) -> Object:
+    def _row(
+        self, kind: type[Object], url: str, on_bad_row: OnBadRow | None, found: dict[str, Any]
+    ) -> Object | None:
+        try:
+            return self.model(kind, url, found)
+        except SkippableError as error:
+            if on_bad_row is None:
+                raise
+            on_bad_row(found, error)
+            return None
+
+    def model(self, kind: type[Object], url: str, found: object) -> Object:
+        """Return an object from an answer, whatever of it fits."""
         if isinstance(found, kind):
             return found
         try:
             return lenient(kind, found, self._warn_of_date)
         except SkippableError as error:
-            error.url, error.status = url, HTTPStatus.OK
-            raise
+            what = f"The answer of {url} cannot be used: {error.args[0]}"
+            raise SkippableError(what, url=url, status=HTTPStatus.OK) from None
 
     def _warn_of_date(self, value: object) -> None:
         if not self._has_warned_of_dates:

@@ -41,23 +41,24 @@ def refusal(answer: Answer, login: Login) -> errors.BitbucketError:
 
 
 def _not_found(answer: Answer) -> errors.SkippableError:
-    name, message = answer.first_error
     # The documentation of commits lists 400 for an invalid id, servers answer 404.
     # Source: https://developer.atlassian.com/server/bitbucket/rest/v906/api-group-repository/;
     # missing-commit.json of jenkinsci/atlassian-bitbucket-server-integration-plugin.
     is_bad_commit = answer.status == HTTPStatus.BAD_REQUEST and "/commits?" in answer.url
-    if "NoSuchCommit" in name or is_bad_commit:
+    if answer.names("NoSuchCommit") or is_bad_commit:
         return _error(errors.NoSuchCommitError, answer)
     # The branch was never pushed or was deleted; before 5.6 also said of empty repositories.
     # Source: argoproj/argo-cd; jenkinsci/blueocean-plugin.
-    if "NoDefaultBranch" in name:
+    if answer.names("NoDefaultBranch"):
         return _error(errors.NoDefaultBranchError, answer)
     # Deleted since it was listed, or hidden. Source: sourcegraph/sourcegraph.
-    if "NoSuchRepository" in name or "NoSuchProject" in name:
+    if answer.names("NoSuchRepository", "NoSuchProject"):
         return _error(errors.InaccessibleError, answer)
     # Bitbucket sends `errors`; its REST module for an unknown route, and proxies, do not.
     # Source: vriesdemichael/bitbucket-data-center-cli.
-    if not (name or message):
+    if not any(name or message for name, message in answer.errors):
+        if answer.status == HTTPStatus.NOT_FOUND:
+            return _error(errors.NoSuchResourceError, answer)
         return _error(errors.SkippableError, answer, "not_bitbucket", errors.NOT_BITBUCKET)
     return _error(errors.SkippableError, answer)
 

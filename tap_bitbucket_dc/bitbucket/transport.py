@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import dataclasses
 import email.utils
 import json
 import random
@@ -24,8 +25,10 @@ import urllib3.exceptions
 from requests.structures import CaseInsensitiveDict
 
 from tap_bitbucket_dc.bitbucket import errors
-from tap_bitbucket_dc.bitbucket.answers import ANY, Answer, decode
+from tap_bitbucket_dc.bitbucket.answers import ANY, Answer, TooManyValuesError, decode
+from tap_bitbucket_dc.bitbucket.body import read
 from tap_bitbucket_dc.bitbucket.connection import Connection, trouble
+from tap_bitbucket_dc.bitbucket.deadline import Deadline
 from tap_bitbucket_dc.bitbucket.throttle import Throttle
 from tap_bitbucket_dc.bitbucket.usage import Usage
 
@@ -40,8 +43,12 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT = 10.0  # seconds
 FIRST_BACKOFF = 0.5  # seconds; each next one is twice as long
 LONGEST_BACKOFF = 30.0  # seconds
-LARGEST_BODY = 256 * 1024 * 1024  # bytes; a page of 1,000 commits has about one million
+LARGEST_ROW = 6 * 1024  # bytes, on average of a page; most commits have less than 1,000
+LEAST_ROWS = 1000  # for which there is room in any answer
+LONGEST_DATE = 100  # characters
 MOST_REDIRECTS = 3
+LONGEST_PLACE = 1000  # characters of a redirect's Location that are shown
+MOST_ESCAPES = 4  # of one character in a redirect, one around the other
 
 RETRIED = frozenset(
     {
@@ -84,6 +91,8 @@ class Transport:
         self._throttle = throttle or Throttle(options.concurrency, options.requests_per_second)
         self._adapter = adapter or self._connection.adapter(options.concurrency)
         self._timeout = float(options.request_timeout)
+        self._deadline = Deadline(self._timeout)
+        self._largest = max(options.page_size, LEAST_ROWS) * LARGEST_ROW
         self._max_retries = options.max_retries
         self._max_wait = options.max_wait
         self._headers = {
@@ -133,15 +142,18 @@ class Transport:
                     raise found from None
                 self._throttle.sleep(_backoff(attempt))
             except json.JSONDecodeError as error:
-                if last:
+                if last or isinstance(error, TooManyValuesError):
                     what = f"The answer of {url} is not JSON: {error}."
                     raise errors.SkippableError(what, url=url) from None
                 self._throttle.sleep(_backoff(attempt))
+            except ValueError as error:  # the address of a proxy cannot be parsed
+                raise trouble(url, error) from None
         raise AssertionError  # the last attempt returns or raises
 
     def close(self) -> None:
         """Send nothing more; threads that wait for their turn get ClosedError."""
         self._throttle.close()
+        self._deadline.close()
         self._adapter.close()
 
     def _hold(self, answer: Answer, attempt: int) -> bool:
@@ -170,9 +182,9 @@ class Transport:
                 return answer
             location = answer.headers.get("Location", "")
             url = _joined(url, location)
-            if not url.startswith(f"{self.base_url}/rest/") or _climbs(url):
+            if not url.startswith(f"{self.base_url}/rest/api/") or _climbs(url):
                 break
-        where = re.sub(r"//[^/]*@", "//", re.split(r"[?#]", location)[0])
+        where = re.sub(r"//[^/]*@", "//", re.split(r"[?#]", location[:LONGEST_PLACE])[0])
         what = f"{answer.url} redirects to {where or 'nowhere'}, which was not followed."
         raise errors.RedirectError(
             what,
@@ -191,38 +203,23 @@ class Transport:
         sent_at = time.perf_counter()
         # The adapter without a session around it: no cookies, no .netrc, no redirects, and
         # much less CPU time.
-        response = self._adapter.send(
-            request,
-            stream=True,
-            timeout=(min(CONNECT_TIMEOUT, self._timeout), self._timeout),
-            **self._connection.send_options,
-        )
-        with contextlib.closing(response):
-            answer = Answer(url, response.status_code, response.headers, self._body(response))
-        self.usage.add(url, answer.status, time.perf_counter() - sent_at)
-        return answer
-
-    def _body(self, response: requests.Response) -> bytes:
-        """Return the body if it arrives in time.
-
-        A socket's time-out starts anew with each byte, so a slow body never exceeds it.
-        """
-        end = time.monotonic() + self._timeout
-        body = bytearray()
-        while chunk := response.raw.read1(1024 * 1024, decode_content=True):
-            body += chunk
-            if time.monotonic() > end:
-                raise requests.ReadTimeout(f"body not complete after {self._timeout:g} s")
-            if len(body) > LARGEST_BODY:
-                what = f"The answer of {response.url} has more than {LARGEST_BODY} bytes."
-                raise errors.SkippableError(what, url=response.url, status=response.status_code)
-        return bytes(body)
+        with self._deadline.watch():
+            response = self._adapter.send(
+                request,
+                stream=True,
+                timeout=(min(CONNECT_TIMEOUT, self._timeout), self._timeout),
+                **self._connection.send_options,
+            )
+            with contextlib.closing(response):
+                body = read(response, url, self._largest)
+        self.usage.add(url, response.status_code, time.perf_counter() - sent_at)
+        return Answer(url, response.status_code, response.headers, body)
 
     @staticmethod
     def _with_value(answer: Answer, decoder: Decoder[Any]) -> Answer:
         if answer.status != HTTPStatus.OK or not answer.is_json:
             return answer
-        return answer._replace(value=decode(answer.body, decoder))
+        return dataclasses.replace(answer, value=decode(answer.body, decoder))
 
 
 def _authorization(options: Options) -> str:
@@ -244,7 +241,7 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
 
     Source: RFC 9110, section 10.2.3.
     """
-    value = headers.get("Retry-After", "").strip()
+    value = headers.get("Retry-After", "")[:LONGEST_DATE].strip()
     if re.fullmatch(r"\d+(\.\d+)?", value):
         return float(value)
     until = _http_date(value)
@@ -262,16 +259,17 @@ def _joined(url: str, location: str) -> str:
 
 
 def _climbs(url: str) -> bool:
-    """Return whether a path leads upwards once its escapes are resolved, however often."""
-    path, unescaped = "", urlsplit(url).path
-    while unescaped != path:
-        path, unescaped = unescaped, unquote(unescaped)
+    """Return whether a path may lead elsewhere once its escapes are resolved."""
+    path = urlsplit(url).path
+    for _ in range(MOST_ESCAPES):
+        path = unquote(path)
     # Tomcat cuts off what follows a semicolon.
-    return any(part.split(";")[0] == ".." for part in re.split(r"[/\\]", path))
+    names = {part.split(";")[0] for part in re.split(r"[/\\]", path)}
+    return "%" in path or bool(names & {".", ".."})
 
 
 def _http_date(value: str) -> float | None:
     try:
-        return email.utils.parsedate_to_datetime(value).timestamp()
+        return email.utils.parsedate_to_datetime(value[:LONGEST_DATE]).timestamp()
     except (ValueError, OverflowError):
         return None

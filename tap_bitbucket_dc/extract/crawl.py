@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from tap_bitbucket_dc.bitbucket import Client, Project, Repository
     from tap_bitbucket_dc.extract.filters import Filters
+    from tap_bitbucket_dc.extract.listing import Listed
     from tap_bitbucket_dc.extract.visit import CommitPage
     from tap_bitbucket_dc.state import Bookmark
 
@@ -164,7 +165,7 @@ class Crawl:
             BitbucketError: See ``Outcome.finish``. The login may also have ended.
         """
         if self._client.login_in_doubt:
-            self._client.confirm_login()
+            in_background(self._client.confirm_login, self._on_wait)
         self.outcome.finish(
             self._client.base_url,
             listed=self.listing.known,
@@ -192,7 +193,7 @@ class Crawl:
             yield from self.listing.take(project, listed)
         self.listing.complete = True
 
-    def _list(self, project: Project, _: Callable[[], bool]) -> Iterator[list[Repository]]:
+    def _list(self, project: Project, _: Callable[[], bool]) -> Iterator[Listed]:
         yield self.listing.repositories(project)
 
     def _visit(

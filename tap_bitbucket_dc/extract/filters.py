@@ -26,6 +26,10 @@ class _Pattern(NamedTuple):
     def is_exact(self) -> bool:
         return not any(mark in self.text for mark in "*?[")
 
+    @property
+    def is_glob_of_keys(self) -> bool:
+        return any(mark in self.key for mark in "*?[")
+
     def matches(self, key: str, slug: str | None = None) -> bool:
         """Return whether it matches a repository, or without a slug a project."""
         return fnmatch.fnmatchcase(key.casefold(), self.key) and (
@@ -89,19 +93,17 @@ class Filters:
         return shard_of(id_, self._shards) == self._shard
 
     def all_personal(self) -> bool:
-        """Return whether to read personal projects that no pattern names."""
+        """Return whether to look through all personal projects, and not only named ones."""
         patterns = self._projects or self._repositories
+        if any(p.key.startswith("~") and p.is_glob_of_keys for p in patterns):
+            return True
         return self._personal and (not patterns or not all(p.is_exact for p in patterns))
 
     def named_projects(self) -> list[str]:
         """Return the project keys, as written, of patterns without a wildcard."""
         patterns = self._projects or self._repositories
         return list(
-            dict.fromkeys(
-                p.text.partition("/")[0]
-                for p in patterns
-                if not any(mark in p.key for mark in "*?[")
-            )
+            dict.fromkeys(p.text.partition("/")[0] for p in patterns if not p.is_glob_of_keys)
         )
 
     def unmatched(self, *, repositories: bool = True) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from http.client import NOT_FOUND
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tap_bitbucket_dc.bitbucket import errors
 from tap_bitbucket_dc.bitbucket.errors import printable
@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 MOST_PROBES = 100  # requests in a run about repositories of the state that are not listed
 
 
+class Listed(NamedTuple):
+    """The repositories of a project, and the errors of those that cannot be read, by name."""
+
+    repositories: list[Repository]
+    failures: list[tuple[str, errors.SkippableError]]
+
+
 class Listing:
     """What one run lists, each project and repository once."""
 
@@ -31,7 +38,8 @@ class Listing:
         self._client = client
         self._filters = filters
         self._outcome = outcome
-        self._seen: set[int] = set()
+        self._seen: dict[int, str] = {}
+        self._projects: dict[int, str] = {}
         self.known = 0
         """Repositories of this shard listed so far; projects, if only they are read."""
         self.others = 0
@@ -45,24 +53,35 @@ class Listing:
         Raises:
             FatalError: The login is unknown, or may see nothing at all.
         """
+
+        def failed(row: dict[str, Any], error: errors.SkippableError) -> None:
+            self._outcome.failed(_name(row, "key", "project"), error)
+
         try:
-            projects = list(self._client.projects())
+            projects = list(self._client.projects(failed))
         except errors.InaccessibleError as error:
             raise self._client.refused_at_login(error) from None
         if self._client.user is None:
             self._client.confirm_login()
         if self._filters.all_personal():
-            repositories = self._client.all_repositories()
+            # A repository that cannot be read is noted when those of its project are listed.
+            repositories = self._client.all_repositories(lambda *_: None)
             owners = (repository.project for repository in repositories)
             projects += [project for project in owners if project and project.is_personal]
         wanted = self._passing(projects)
         return wanted + self._passing(self._named(self._missing(wanted)))
 
-    def repositories(self, project: Project) -> list[Repository]:
+    def repositories(self, project: Project) -> Listed:
         """Return all repositories of a project, in the order of Bitbucket's listing."""
-        return list(self._client.repositories(project))
+        failures: list[tuple[str, errors.SkippableError]] = []
 
-    def take(self, project: Project, listed: Iterator[list[Repository]]) -> list[Repository]:
+        def failed(row: dict[str, Any], error: errors.SkippableError) -> None:
+            name = f"{project.path_key}/{_name(row, 'slug', 'repository')}"
+            failures.append((printable(name), error))
+
+        return Listed(list(self._client.repositories(project, failed)), failures)
+
+    def take(self, project: Project, listed: Iterator[Listed]) -> list[Repository]:
         """Return those of a project's repositories that this run reads.
 
         Args:
@@ -70,11 +89,15 @@ class Listing:
             listed: Yields what ``repositories`` returned for it, or raises its error.
         """
         try:
-            return [each for repositories in listed for each in repositories if self._is_new(each)]
+            found = next(listed)
         except errors.InaccessibleError as error:
             self._outcome.refused(printable(project.path_key), error)
         except errors.SkippableError as error:
             self._outcome.failed(printable(project.path_key), error)
+        else:
+            for name, failure in found.failures:
+                self._outcome.failed(name, failure)
+            return [each for each in found.repositories if self._is_new(each)]
         return []
 
     def has_seen(self, repository_id: int) -> bool:
@@ -109,9 +132,12 @@ class Listing:
 
         Rows that appear or vanish while a listing is paged shift it: one may be listed twice.
         """
-        if repository.id in self._seen:
+        name = str(repository)
+        if known := self._seen.get(repository.id):
+            if known != name:
+                self._outcome.failed(name, _same_id("repositories", known, name, repository.id))
             return False
-        self._seen.add(repository.id)
+        self._seen[repository.id] = name
         if not self._filters.repository(repository):
             return False
         if not self._filters.shard(repository.id):
@@ -131,6 +157,10 @@ class Listing:
             except errors.InaccessibleError as error:
                 if error.status != NOT_FOUND:
                     self._outcome.refused(printable(key), error)
+            except errors.NoSuchResourceError:
+                raise
+            except errors.SkippableError as error:
+                self._outcome.failed(printable(key), error)
 
     def _missing(self, projects: list[Project]) -> list[str]:
         found = {project.key.casefold() for project in projects}
@@ -138,5 +168,24 @@ class Listing:
         return [key for key in keys if key.casefold() not in found]
 
     def _passing(self, projects: Iterable[Project]) -> list[Project]:
-        unique = {project.id: project for project in projects}
-        return [project for project in unique.values() if self._filters.project(project.key)]
+        unique = {(project.id, project.key): project for project in projects}
+        passing = [project for project in unique.values() if self._filters.project(project.key)]
+        for project in passing:
+            key = printable(project.key)
+            known = self._projects.setdefault(project.id, key)
+            if known != key:
+                # Their repositories are read, because these have ids of their own.
+                self._outcome.failed(key, _same_id("projects", known, key, project.id))
+        return passing
+
+
+def _name(row: dict[str, Any], key: str, kind: str) -> str:
+    """Return what to call a row that cannot be read."""
+    name = row.get(key)
+    return printable(name) if name and isinstance(name, str) else f"a {kind} without {key}"
+
+
+def _same_id(kind: str, one: str, other: str, id_: int) -> errors.SkippableError:
+    return errors.SkippableError(
+        f"Bitbucket lists the {kind} {one} and {other} with one id, {id_}."
+    )

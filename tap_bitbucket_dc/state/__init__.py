@@ -92,13 +92,34 @@ class _Shape(msgspec.Struct):
     bookmarks: Bookmarks = msgspec.field(default_factory=Bookmarks)
 
 
+class _Marked(msgspec.Struct):
+    progress_markers: Json = {}
+
+
+class _Other(_Marked):
+    """What the SDK takes for granted of the bookmark of another stream."""
+
+    partitions: list[_Marked] = []
+
+
 def validate(state: object) -> None:
-    """Raise ConfigError unless the parts of a state that lead to its partitions fit."""
+    """Check that a state has the shape of one, and can be written again.
+
+    Raises:
+        ConfigError: It cannot be used; what is not ours is otherwise left alone.
+    """
     try:
+        bookmarks = msgspec.convert(state, dict[str, Any]).get("bookmarks", {})
         msgspec.convert(state, _Shape)
-    except msgspec.ValidationError:
-        msg = f"The state is no Singer state with bookmarks, {STREAM}, partitions."
+        others = {name: value for name, value in bookmarks.items() if name != STREAM}
+        msgspec.convert(others, dict[str, _Other])
+    except msgspec.ValidationError as error:
+        msg = f"The state is no Singer state with bookmarks, {STREAM}, partitions: {error}."
         raise ConfigError(msg) from None
+    try:
+        msgspec.json.encode(state)
+    except (ValueError, OverflowError, TypeError, RecursionError) as error:
+        raise ConfigError(f"The state cannot be written as JSON: {error}.") from None
 
 
 class State:
@@ -148,6 +169,8 @@ class State:
             logger.warning("Repository %s is in the state twice", repository_id)
             self._forget(repository_id, known)
             return
+        if not isinstance(partition.get("progress_markers", {}), dict):  # the SDK looks into it
+            del partition["progress_markers"]
         for name in ("replication_key_value", "repository"):
             if not isinstance(partition.get(name), str):
                 partition[name] = None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from typing import TYPE_CHECKING
 
+from tap_bitbucket_dc import redaction
 from tap_bitbucket_dc.warehouse.options import parser
 from tap_bitbucket_dc.warehouse.views import script
 
@@ -15,7 +18,9 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; exits with a message if it fails."""
+    redaction.install()
     options = parser(__doc__).parse_args(arguments)
+    _hide(options.dsn or "")
     try:
         if options.command == "verify":
             from tap_bitbucket_dc.warehouse.verify import command  # noqa: PLC0415 takes a second
@@ -25,8 +30,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as missing:
         sys.exit(f"{missing}: install tap-bitbucket-dc[warehouse]")
     except OSError as error:
-        sys.exit(f"{type(error).__name__}: {error}")
+        sys.exit(redaction.hidden(f"{type(error).__name__}: {error}"))
     return 0
+
+
+def _hide(dsn: str) -> None:
+    """Have passwords removed from all output, however malformed the connection string is."""
+    redaction.hide_url(dsn)
+    found = re.findall(r"(?i)pass\w*\s*=\s*('(?:[^'\\]|\\.)*'?|[^\s&]+)", dsn)
+    redaction.hide([text.strip("'") for text in found], os.environ.get("PGPASSWORD"))
 
 
 def _make(options: argparse.Namespace) -> None:
@@ -47,7 +59,7 @@ def _make(options: argparse.Namespace) -> None:
         with connected(options.dsn, options.schema) as connection:
             connection.execute(script(options.schema).encode())
     except psycopg.Error as error:
-        sys.exit(described(error, options.dsn))
+        sys.exit(redaction.hidden(described(error, options.dsn)))
 
 
 if __name__ == "__main__":

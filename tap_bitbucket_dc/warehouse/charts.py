@@ -8,6 +8,9 @@ mark has a description of what it shows in its ``aria-label``.
 from __future__ import annotations
 
 import io
+import itertools
+import re
+import unicodedata
 from datetime import date, timedelta
 from typing import Any, TypeAlias
 
@@ -26,6 +29,8 @@ STYLE = alt.Config(
 MARKS = 9
 BLUE, ORANGE = "#4477aa", "#cc6611"
 AGES = ("7 days or less", "8 to 30 days", "31 to 90 days", "91 to 365 days", "more than a year")
+NO_XML = re.compile("[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufdcf\ufdf0-\ufffd\U00010000-\U0010ffff]")
+COLUMNS = 34  # of a label; a wide character takes two
 STATUSES = ("empty", "missing", "inaccessible", "not read")
 KIND = alt.Color(
     "kind:N",
@@ -78,6 +83,7 @@ def busy_repositories(rows: list[Row]) -> str:
         }
         for row in rows
     ]
+    fields = _shortened(fields)
     most = max((row["commits"] for row in rows), default=1)
     shade = alt.Opacity(
         "commits:Q",
@@ -91,7 +97,7 @@ def busy_repositories(rows: list[Row]) -> str:
 
 def busy_people(rows: list[Row]) -> str:
     """Draw the number of commits of each person, with merges in another colour."""
-    bars = [bar for row in rows for bar in _split(row, row["name"])]
+    bars = _shortened([bar for row in rows for bar in _split(row, row["name"])])
     chart = _chart(bars).mark_bar().encode(alt.X(**_number("upto", bars)), x2="from:Q", y=_name())
     return _svg(chart.encode(color=KIND).properties(height=alt.Step(STEP)))
 
@@ -116,6 +122,17 @@ def freshness(rows: list[Row]) -> str:
             height=alt.Step(STEP)
         )
     )
+
+
+def clean(value: Any) -> Any:  # noqa: ANN401 any JSON
+    """Return a value without the characters that neither HTML nor SVG can contain."""
+    if isinstance(value, str):
+        return NO_XML.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [clean(item) for item in value]
+    if isinstance(value, dict):
+        return {key: clean(item) for key, item in value.items()}
+    return value
 
 
 def _freshness(row: Row) -> str:
@@ -145,7 +162,7 @@ def _until(row: Row) -> Row:
 
 def _chart(rows: list[Row]) -> alt.Chart:
     size = alt.AutoSizeParams(type="fit-x", contains="padding")
-    chart: alt.Chart = alt.Chart({"values": rows}, width=WIDTH, autosize=size).encode(
+    chart: alt.Chart = alt.Chart({"values": clean(rows)}, width=WIDTH, autosize=size).encode(
         description="label:N"
     )
     return chart
@@ -161,9 +178,34 @@ def _week(rows: list[Row]) -> alt.X:
 
 def _name() -> alt.Y:
     """Return an axis of names, in the order of the rows."""
-    axis = alt.Axis(ticks=False, domain=False, labelLimit=220, labelPadding=6)
+    axis = alt.Axis(ticks=False, domain=False, labelLimit=0, labelPadding=6)
     gap = alt.Scale(paddingInner=0.12)
     return alt.Y("name:N", sort=None, title=None, axis=axis, scale=gap)
+
+
+def _shortened(rows: list[Row]) -> list[Row]:
+    """Return rows whose names fit beside the chart, and still differ.
+
+    Vega would shorten them, too, but cuts emoji in half, which ends the whole process.
+    """
+    names: dict[str, str] = {}
+    for row in rows:
+        name = row["name"]
+        if name not in names:
+            short = shorten(name)
+            while short in names.values():
+                short += "\u200b"  # has no width
+            names[name] = short
+    return [{**row, "name": names[row["name"]]} for row in rows]
+
+
+def shorten(text: str) -> str:
+    """Return a text of at most so many columns."""
+    widths = itertools.accumulate(
+        2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text
+    )
+    fitting = sum(1 for width in widths if width < COLUMNS)
+    return text if len(text) <= fitting + 1 else f"{text[:fitting]}…"
 
 
 def _number(field: str, rows: list[Row]) -> dict[str, Any]:

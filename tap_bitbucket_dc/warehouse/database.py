@@ -55,4 +55,4 @@ def described(error: psycopg.Error, dsn: str) -> str:
 
 
 def _libpq(dsn: str) -> str:
-    return re.sub(r"^postgres(ql)?\+\w+:", "postgresql:", dsn)
+    return re.sub(r"(?i)^postgres(ql)?(\+\w+)?:", "postgresql:", dsn.strip())

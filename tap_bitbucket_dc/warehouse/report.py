@@ -44,12 +44,12 @@ def read(dsn: str, schema: str) -> dict[str, Any]:
     with connected(dsn, schema) as connection:
         connection.execute(MEMORY)
         row = connection.execute(statement.encode(), SHOWN).fetchone()
-    facts: dict[str, Any] = row[0] if row else {}
-    return facts
+    return row[0] if row else {}
 
 
 def page(facts: dict[str, Any]) -> str:
     """Return the report as HTML."""
+    facts = charts.clean(facts)
     script = (HERE / "report.js").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     environment = Environment(

@@ -12,8 +12,9 @@ from singer_sdk.plugin_base import SingerCommand
 from singer_sdk.testing import SuiteConfig, get_tap_test_class
 
 from tap_bitbucket_dc import schemas, streams
+from tap_bitbucket_dc.command import Command
 from tap_bitbucket_dc.emulator import ADMIN, Bitbucket, User
-from tap_bitbucket_dc.tap import Command, TapBitbucketDC
+from tap_bitbucket_dc.tap import TapBitbucketDC
 from tests.git_repository import GitRepository
 
 if TYPE_CHECKING:

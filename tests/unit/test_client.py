@@ -448,7 +448,8 @@ def test_what_concerns_the_login_or_the_server_ends_the_run_at_once(
 )
 def test_html_is_no_data(found: requests.Response) -> None:
     asking = Asking(found)
-    assert asking.fails(errors.SkippableError).code == "not_bitbucket"
+    kind = errors.NoSuchResourceError if found.status_code == 404 else errors.SkippableError
+    assert asking.fails(kind).code == "not_bitbucket"
     assert len(asking.sent) == 1
 
 

@@ -1,0 +1,17 @@
+"""The command. Imports the rest only once a signal ends it without a traceback."""
+
+from __future__ import annotations
+
+from tap_bitbucket_dc.signals import obey_at_once
+
+
+def main() -> None:
+    """Run the tap."""
+    obey_at_once()
+    from tap_bitbucket_dc.tap import TapBitbucketDC  # noqa: PLC0415 takes 0.3 seconds
+
+    TapBitbucketDC.cli()
+
+
+if __name__ == "__main__":
+    main()

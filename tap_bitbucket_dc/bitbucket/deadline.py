@@ -1,0 +1,151 @@
+"""Ends answers that are not complete in time, whatever the server sends meanwhile.
+
+A socket's time-out starts anew with each byte, so a server that sends interim answers, header
+lines or chunk sizes one by one never exceeds it. One thread watches the requests of all others,
+and shuts down the connection of each that has taken too long.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import requests
+import urllib3
+import urllib3.connection
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LONGEST_TICK = 1.0  # seconds between two looks at what is under way
+TICKS = 10  # looks in the time that an answer may take
+
+_thread = threading.local()
+
+
+class Watch:
+    """One request under way."""
+
+    def __init__(self, end: float) -> None:
+        """Take the time at which it must be over."""
+        self.end = end
+        self.connection: _Watched | None = None
+        self.socket: Any = None
+        """What the answer is read from: http.client lets go of it if the server will close it."""
+        self.is_over = False
+
+    def shut_down(self) -> None:
+        """Have the thread that reads from the connection meet its end."""
+        self.is_over = True
+        connection = self.connection
+        # Someone else's by now: it went back to the pool just before.
+        if connection is None or connection.watch is not self:
+            return
+        found: Any = connection.sock or self.socket
+        found = getattr(found, "socket", found)  # TLS in TLS
+        if found is not None:
+            # Not SSLSocket.shutdown, after which it would read on without TLS.
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(found, socket.SHUT_RDWR)
+
+
+class Deadline:
+    """Gives each request of a client the same time."""
+
+    def __init__(self, seconds: float) -> None:
+        """Start no thread yet."""
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._under_way: dict[Watch, None] = {}  # in the order in which they end
+        self._thread: threading.Thread | None = None
+        self._closed = threading.Event()
+
+    @contextlib.contextmanager
+    def watch(self) -> Iterator[None]:
+        """Hold while a request is sent and its answer is read.
+
+        Raises:
+            ReadTimeout: It took too long.
+        """
+        watch = Watch(time.monotonic() + self._seconds)
+        _thread.watch = watch
+        with self._lock:
+            self._under_way[watch] = None
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, daemon=True)
+                self._thread.start()
+        try:
+            yield
+        except Exception:
+            if not watch.is_over:
+                raise
+        finally:
+            _thread.watch = None
+            with self._lock:
+                self._under_way.pop(watch, None)
+        if watch.is_over:
+            what = f"answer not complete after {self._seconds:g} s"
+            raise requests.ReadTimeout(what) from None
+
+    def close(self) -> None:
+        """End all that is under way, and the thread."""
+        self._closed.set()
+        with self._lock:
+            for watch in self._under_way:
+                watch.shut_down()
+
+    def _run(self) -> None:
+        while not self._closed.wait(min(LONGEST_TICK, self._seconds / TICKS)):
+            now = time.monotonic()
+            with self._lock:
+                # Again each time: it may have been between two connections.
+                for watch in self._under_way:
+                    if watch.end > now:
+                        break
+                    watch.shut_down()
+
+
+def watched(pools: dict[str, Any]) -> dict[str, Any]:
+    """Return pools, by scheme, whose connections can be shut down by the watch of their thread.
+
+    Args:
+        pools: The ``pool_classes_by_scheme`` of a manager of urllib3, such as one for SOCKS.
+    """
+    return {scheme: _watched(pool) for scheme, pool in pools.items()}
+
+
+@functools.cache
+def _watched(pool: Any) -> Any:  # noqa: ANN401 a class of urllib3
+    if issubclass(pool.ConnectionCls, _Watched):
+        return pool
+    connection = type("Connection", (_Watched, pool.ConnectionCls), {})
+    return type("Pool", (pool,), {"ConnectionCls": connection})
+
+
+class _Watched(urllib3.connection.HTTPConnection):
+    watch: Watch | None = None
+
+    def connect(self) -> None:
+        self._hold()
+        super().connect()
+        # Whether certificates are checked is a setting, and said once: urllib3 would warn of
+        # each connection, and its warning could only be muted for the whole process.
+        self.is_verified = True
+
+    def request(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 as urllib3 has them
+        self._hold()
+        super().request(*args, **options)
+
+    def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override] # as urllib3 has it
+        if self.watch is not None:
+            self.watch.socket = self.sock
+        return super().getresponse()
+
+    def _hold(self) -> None:
+        self.watch = getattr(_thread, "watch", None)
+        if self.watch is not None:
+            self.watch.connection = self

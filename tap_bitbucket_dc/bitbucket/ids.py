@@ -1,0 +1,68 @@
+"""Keys, slugs and commit ids: which can stand in a path, and which are none. Without I/O."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from tap_bitbucket_dc.bitbucket.errors import SkippableError
+
+if TYPE_CHECKING:
+    from tap_bitbucket_dc.bitbucket.models import Commit, Repository
+
+DIGITS = 40  # of a commit id, hexadecimal
+
+_COMMIT_ID = re.compile(r"[0-9a-f]{40}")
+
+
+def segment(text: str) -> str:
+    """Return a key or slug as it stands in a path.
+
+    Raises:
+        SkippableError: In a path it would mean another directory.
+    """
+    if not text.strip("."):
+        raise SkippableError(f"{text!r} is no key or slug.")
+    return quote(text, safe="~")
+
+
+def path(project_key: str, slug: str) -> str:
+    """Return the path of a repository."""
+    return f"projects/{segment(project_key)}/repos/{segment(slug)}"
+
+
+def path_of(repository: Repository) -> str:
+    """Return the path of a repository.
+
+    Raises:
+        SkippableError: Its project is not known.
+    """
+    if repository.project is None:
+        what = f"Bitbucket sent the repository {repository.slug!r} without its project."
+        raise SkippableError(what)
+    return path(repository.path_key, repository.slug)
+
+
+def is_commit_id(text: str) -> bool:
+    """Return whether a text is a whole commit id."""
+    return bool(_COMMIT_ID.fullmatch(text))
+
+
+def require_commit_ids(commits: list[Commit], url: str) -> None:
+    """Check that all commits have an id as git has.
+
+    Raises:
+        SkippableError: One has not; ``url`` is where it comes from.
+    """
+    ids = [commit.id for commit in commits]
+    # All at once, which is ten times as fast as one by one.
+    joined = "".join(ids)
+    with contextlib.suppress(ValueError):
+        if {*map(len, ids)} <= {DIGITS} and bytes.fromhex(joined).hex() == joined:
+            return
+    wrong = next(id_ for id_ in ids if not is_commit_id(id_))
+    what = f"The answer of {url} has a commit whose id is {wrong!r}."
+    raise SkippableError(what, url=url, status=HTTPStatus.OK)

@@ -1,0 +1,46 @@
+"""Catalogs that users have written or cut down, completed as the SDK needs them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from singer_sdk.singerlib import CatalogEntry, Metadata, MetadataMapping, Schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from singer_sdk import Stream
+    from singer_sdk.singerlib import Catalog
+
+
+def complete(catalog: Catalog, streams: Iterable[Stream]) -> None:
+    """Add what a catalog leaves out: streams, which are not selected, and what makes their keys.
+
+    Args:
+        catalog: Is changed.
+        streams: All streams of the tap, as they are without a catalog.
+    """
+    for stream in streams:
+        keys = list(stream.primary_keys or ())
+        entry = catalog.get_stream(stream.name)
+        if entry is None:
+            entry = CatalogEntry(
+                tap_stream_id=stream.name,
+                metadata=MetadataMapping.get_standard_metadata(
+                    schema=stream.schema, key_properties=keys
+                ),
+                schema=Schema.from_dict(stream.schema),
+                stream=stream.name,
+            )
+            entry.metadata.root.selected = False
+            catalog.add_stream(entry)
+        if not entry.schema.properties:
+            entry.schema = Schema.from_dict(stream.schema)
+        entry.key_properties = keys
+        entry.replication_key = stream.replication_key
+        if entry.metadata:
+            # Without metadata, everything is selected. A row without its key replaces others.
+            needed = [*keys, stream.replication_key] if stream.replication_key else keys
+            for column in needed:
+                automatic = Metadata.InclusionType.AUTOMATIC
+                entry.metadata["properties", column].inclusion = automatic

@@ -1,0 +1,89 @@
+"""Which settings are secret, and the requirements on those that pseudonyms need.
+
+Whatever type a setting has by mistake, and wherever a secret stands by mistake, it is removed
+from all output before anything is said about it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from tap_bitbucket_dc import redaction
+from tap_bitbucket_dc.bitbucket.connection import is_pem
+from tap_bitbucket_dc.bitbucket.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+PREFIX = "TAP_BITBUCKET_DC_"
+MAPS, MAP_VALUES, SEED = "stream_maps", "stream_map_config", "hash_seed"
+
+_SECRET = re.compile(r"token|passw|secret|seed|salt|credential", re.IGNORECASE)
+
+
+def hide_settings(config: Mapping[str, Any]) -> None:
+    """Have the secrets in a configuration removed from all output."""
+    found = list(_secrets(config))
+    values = config.get(MAP_VALUES)
+    if not isinstance(values, dict):
+        found += redaction.texts(values)
+    redaction.hide(found)
+    username, password = config.get("username"), config.get("password")
+    if isinstance(username, str) and isinstance(password, str):
+        redaction.hide_login(username, password)
+
+
+def hide_environment(environment: Mapping[str, str]) -> None:
+    """Have the secrets in environment variables of the settings removed from all output."""
+    settings = {
+        name.removeprefix(PREFIX).lower(): _json(text)
+        for name, text in environment.items()
+        if name.startswith(PREFIX)
+    }
+    hide_settings(settings)
+
+
+def hide_arguments(arguments: Sequence[str]) -> None:
+    """Have the secrets in a configuration given as an argument removed from all output."""
+    for argument in arguments:
+        if "{" in argument:
+            found = _json(argument)
+            hide_settings(found if isinstance(found, dict) else {"secret": found})
+
+
+def require_seed(config: Mapping[str, Any]) -> None:
+    """Check that stream maps which use a hash seed have one.
+
+    Raises:
+        ConfigError: It is missing, empty or not a text: digests could be guessed.
+    """
+    if not any(SEED in text for text in redaction.texts(config.get(MAPS))):
+        return
+    seed = (config.get(MAP_VALUES) or {}).get(SEED)
+    if not isinstance(seed, str) or not seed.strip():
+        msg = f"`{MAP_VALUES}` has no text as `{SEED}`, which `{MAPS}` use."
+        remedy = f'Set `{MAP_VALUES}` to {{"{SEED}": "a long secret"}}.'
+        raise ConfigError(msg, remedy=remedy)
+
+
+def _secrets(value: object) -> Iterator[str]:
+    """Yield the texts that are secret by their name or by what they look like."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from redaction.texts(item) if _SECRET.search(str(name)) else _secrets(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _secrets(item)
+    elif isinstance(value, str) and is_pem(value):
+        yield value
+    elif isinstance(value, str) and "@" in value:
+        redaction.hide_url(value)
+
+
+def _json(text: str) -> Any:  # noqa: ANN401 any JSON
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
