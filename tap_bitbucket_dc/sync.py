@@ -85,11 +85,7 @@ class Sync:
 
         Args:
             config: The settings with their defaults.
-            state: How far each repository was read.
-            writer: Writes the messages.
-            wanted: What is asked for.
             stop: Set when a signal arrives.
-            metrics: Counts what is read.
             throttle: A test's own, which does not sleep.
 
         Raises:
