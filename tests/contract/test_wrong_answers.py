@@ -146,7 +146,7 @@ def test_a_lie_before_a_run_was_killed_is_found_by_the_count(
     target: Target, ledger: GitRepository, bitbucket: Bitbucket
 ) -> None:
     bitbucket.faults.append(WITHOUT_MIDDLE_ROW.on(FIRST_PAGE))
-    target.read_until(6)
+    target.read_until(7)
     assert partitions(target.state)[12]["reading"]["rows"] == 5
     output = target.read()
     assert "count does not confirm it" in output.log
