@@ -1,6 +1,6 @@
-"""The settings: described, with their defaults, and checked as far as JSON Schema cannot.
+"""The settings: descriptions, defaults, and the checks that JSON Schema cannot express.
 
-README and meltano.yml repeat the descriptions.
+README.md, meltano.yml and .github/meltano-hub.yml repeat the descriptions; tests compare them.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ SETTINGS = th.PropertiesList(
     th.Property(
         "exclude_projects",
         _NAMES,
-        title="Projects left out",
+        title="Excluded projects",
         description="Keys or globs of projects to skip.",
     ),
     th.Property(
@@ -78,7 +78,7 @@ SETTINGS = th.PropertiesList(
     th.Property(
         "exclude_repositories",
         _NAMES,
-        title="Repositories left out",
+        title="Excluded repositories",
         description="KEY/slug or globs of repositories to skip.",
     ),
     th.Property(
@@ -252,7 +252,7 @@ def require_one_login(config: Mapping[str, Any]) -> None:
         msg = "Set both `username` and `password`."
         raise ConfigError(msg)
     if not (token.isascii() and token.isprintable() and " " not in token):
-        msg = "`token` has characters that no token has, such as white space."
+        msg = "`token` contains characters that no token has, such as white space."
         raise ConfigError(msg)
     if ":" in username:
         msg = "`username` has a colon, which Basic authentication cannot send."
