@@ -133,7 +133,7 @@ def pages(
                 raise SkippableError(f"The listing {url} {what}.", url=url)
             rows += max(len(values), LEAST_ROWS)
             if most is not None and rows > most:
-                what = f"does not end: it has more than {most:,} rows"
+                what = "does not end: no server has this many rows"
                 raise SkippableError(f"The listing {url} {what}.", url=url)
             yield page
 

@@ -1,7 +1,7 @@
 """Reads one path of the REST API: as a typed object or pages of them, or raises an error.
 
-Sends requests with ``transport``, interprets answers with ``refusals`` and ``login``, and parses them
-with ``models`` and ``lenient``. Does not know which resources exist.
+Sends requests with ``transport``, interprets answers with ``refusals`` and ``login``, and parses
+them with ``models`` and ``lenient``. Does not know which resources exist.
 """
 
 from __future__ import annotations

@@ -171,7 +171,7 @@ def test_a_shard_whose_only_repository_refuses_does_not_blame_the_login(
     assert [row["status"] for row in output.records("default_branches")] == ["inaccessible"]
 
 
-def test_a_shard_that_there_is_not_is_refused_before_any_request(
+def test_a_shard_that_does_not_exist_is_refused_before_any_request(
     sync: Sync, bitbucket: Bitbucket
 ) -> None:
     for count in (1, 4):
@@ -241,7 +241,7 @@ def test_states_are_merged_by_the_command(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["", "[]", "{}", '{"bookmarks": {}}', '{"bookmarks": {"commits": {"partitions": [1]}}}']
 )
-def test_what_is_no_state_is_not_merged(tmp_path: Path, text: str) -> None:
+def test_a_file_without_a_state_is_not_merged(tmp_path: Path, text: str) -> None:
     file = tmp_path / "1.json"
     file.write_text(text)
     done = merge_command(file)
@@ -252,7 +252,7 @@ def test_what_is_no_state_is_not_merged(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"singer_state": {}}'])
-def test_of_a_shard_that_has_not_run_yet_the_command_says_what_to_do(
+def test_the_command_says_what_to_do_about_a_shard_that_has_not_run_yet(
     tmp_path: Path, text: str
 ) -> None:
     file = tmp_path / "1.json"
