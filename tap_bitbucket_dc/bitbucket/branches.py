@@ -1,7 +1,7 @@
 """The default branch, by whichever resource the server has.
 
-``branches/default`` tells name and latest commit. It is deprecated in favour of
-``default-branch``, which tells only the name. Then the branch's first commit is requested too.
+``branches/default`` returns name and latest commit. It is deprecated in favour of
+``default-branch``, which returns only the name. Then the branch's first commit is requested too.
 
 Source: https://developer.atlassian.com/server/bitbucket/rest/v906/api-group-repository/
 """

@@ -105,7 +105,7 @@ class Project(Model, frozen=True):
 
 
 class OriginProject(Model, frozen=True):
-    """What a fork tells about the project of its origin."""
+    """What a fork says about the project of its origin."""
 
     key: str | None = None
 

@@ -63,7 +63,7 @@ class Ancestry:
         return self.missing - self.outside
 
     def begin(self) -> None:
-        """Note that another listing begins, whose dates start anew."""
+        """Note that another listing begins, with its own order of dates."""
         self._last_date = None
 
     def take(self, commits: list[Commit]) -> list[Commit]:

@@ -1,7 +1,7 @@
 """Compares what was loaded with Bitbucket itself.
 
 Bitbucket is asked about the head that was loaded, so commits pushed since then are no difference.
-One request tells how many commits are reachable from it. The ids of all commits are read only if
+One request shows how many commits are reachable from it. The ids of all commits are read only if
 that number differs or cannot be used.
 
 If no parent of a loaded commit is missing, the rows contain everything reachable from the head. If

@@ -19,9 +19,9 @@ class Difference(NamedTuple):
     why: str = ""
     """The reason as text, unless commits differ."""
     missing: tuple[str, ...] = ()
-    """Ids of commits reachable from the default branch of which no row says so; newest first."""
+    """Ids of commits on the default branch that no row marks as such, newest first."""
     too_many: tuple[str, ...] = ()
-    """Ids of rows that claim to be reachable from the default branch, but are not."""
+    """Ids of rows that claim to be on the default branch, but are not."""
     marked: frozenset[str] = frozenset()
     """Missing ids that have a row whose ``on_default_branch`` is false."""
 
