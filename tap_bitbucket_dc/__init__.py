@@ -1,1 +1,1 @@
-"""A Singer tap for Bitbucket Data Center that loses no commit."""
+"""A Singer tap for Bitbucket Data Center."""

@@ -1,4 +1,4 @@
-"""The command. Imports the rest only once a signal ends it without a traceback."""
+"""The command. Handles signals before the slow imports, so that none prints a traceback."""
 
 from __future__ import annotations
 

@@ -1,17 +1,17 @@
-"""Writes records into files, and BATCH messages that name them.
+"""Writes records to files, and BATCH messages that name them.
 
-A file holds records of one stream and of any number of repositories. It is complete before its
-message goes out, and a STATE goes out before the message that names the ranges its records come
-from, as `writer` says.
+A file contains records of one stream and any number of repositories. It is complete before its
+message is sent. The STATE that names the ranges of its records is sent before that message, as
+``writer`` explains.
 
-Which files may be removed? Nobody tells a tap when its target has read a file. So the state names
-the files that were handed over before it::
+Which files may be removed? A target does not tell the tap when it has read a file. So the state
+counts the files whose messages were sent before it::
 
     {"bookmarks": {…}, "batch_files": {"run": "0b1f…", "count": 12}}
 
-A target returns a state once all that came before it is loaded, so a run that starts from this one
-removes the first 12 files of that run. Files that no state confirms are those of another job, or of
-a run that was killed. They are removed ``KEPT`` seconds after the last of them was written.
+A target returns a state once everything before it is loaded, so a run that starts from this state
+removes the first 12 files of run ``0b1f…``. Files that no state confirms belong to another job, or
+to a run that was killed. They are removed ``KEPT`` seconds after the last of them was written.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Storage(msgspec.Struct, forbid_unknown_fields=True):
     """Where the files are."""
 
     root: Annotated[str, msgspec.Meta(min_length=1)]
-    """A directory, or a URL that fsspec knows."""
+    """A directory, or a URL that fsspec supports."""
     prefix: str | None = None
     params: dict[str, Any] = {}
     """Options of fsspec's file system."""
@@ -86,20 +86,22 @@ class BatchConfig(msgspec.Struct, forbid_unknown_fields=True):
         except ValueError as error:
             raise ConfigError(f"`batch_config`: {str(error).rstrip('.')}.") from None
         if address.username or address.password:
-            what = "`batch_config`: `storage.root` holds a login, which every message would show."
+            what = (
+                "`batch_config`: `storage.root` contains a login, which every message would show."
+            )
             raise ConfigError(what)
         return found
 
 
 class Read(msgspec.Struct):
-    """What a state says of the files that were handed over before it."""
+    """What a state says about the files whose messages were sent before it."""
 
     run: str = ""
     count: int = 0
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> Read:
-        """Return what a state says; nothing if it cannot be understood."""
+        """Return what a state says; no files if the entry is malformed."""
         try:
             return msgspec.convert(state.get(KEY) or {}, cls)
         except msgspec.ValidationError:
@@ -107,10 +109,10 @@ class Read(msgspec.Struct):
 
 
 class Files:
-    """The files of this run, and what is left of earlier ones."""
+    """The files of this run, and those left over from earlier runs."""
 
     def __init__(self, config: BatchConfig) -> None:
-        """Choose the names; touch nothing yet."""
+        """Choose the file names; create nothing yet."""
         self.encoding = config.encoding
         self.run = uuid.uuid4().hex
         self.count = 0
@@ -143,16 +145,16 @@ class Files:
         try:
             path = self._directory / name
             path.write_bytes(lines)
-        except Exception as error:  # noqa: BLE001 fsspec's file systems raise what they like
+        except Exception as error:  # noqa: BLE001 fsspec's file systems raise any exception
             raise self._unusable(error) from None
-        # Not as_uri, whose %20 targets built with the SDK take for the name itself.
+        # Not as_uri: targets built with the SDK do not decode its %20.
         return path.as_uri() if path.protocol not in {"", "file"} else f"file://{path.path}"
 
     def remove_earlier(self, read: Read) -> None:
         """Remove the files of earlier runs that a target has read, and those left behind.
 
         Args:
-            read: What the state says of them.
+            read: What the state says about them.
 
         Raises:
             ConfigError: The storage cannot be used.
@@ -177,7 +179,7 @@ class Files:
         return found
 
     def _unusable(self, error: Exception) -> ConfigError:
-        # Not the whole error: it may hold one of the params.
+        # Not the whole error: it may contain one of the params.
         why = getattr(error, "strerror", None) or type(error).__name__
         return ConfigError(f"`batch_config`: {self._storage.root} cannot be used: {why}.")
 
@@ -206,15 +208,15 @@ class _Batch:
 
 
 class BatchWriter(MessageWriter):
-    """Writes BATCH messages in the place of RECORD messages."""
+    """Writes BATCH messages instead of RECORD messages."""
 
     def __init__(self, state: State, config: BatchConfig) -> None:
-        """Take the state that is written between the messages."""
+        """Keep the state that is written between the messages."""
         super().__init__(state)
         self._files = Files(config)
         self._most_rows = config.batch_size
         self._batches: dict[str, _Batch] = {}
-        self._bytes_in_files = 0  # of which no message has told yet
+        self._bytes_in_files = 0  # that no message has named yet
 
     def start(self) -> None:
         """Remove the files of earlier runs.
@@ -225,7 +227,7 @@ class BatchWriter(MessageWriter):
         self._files.remove_earlier(Read.of(self._state.value))
 
     def write_message(self, message: Message) -> None:
-        """Write a message; records go into a file, and no STATE overtakes them."""
+        """Write a message; records go to a file, and no STATE overtakes them."""
         if isinstance(message, RecordMessage):
             self._add(self._batch(message.stream), message.record)
         elif isinstance(message, StateMessage):
@@ -234,7 +236,7 @@ class BatchWriter(MessageWriter):
             self._write_all(self.serialize_message(message))
 
     def record_writer(self, stream: str, time_extracted: str) -> Callable[[dict[str, Any]], None]:  # noqa: ARG002 files hold records only
-        """Return what puts a record of the stream into a file."""
+        """Return a function that adds a record of the stream to a file."""
         return functools.partial(self._add, self._batch(stream))
 
     def flush(self) -> None:
@@ -266,7 +268,7 @@ class BatchWriter(MessageWriter):
         return any(batch.rows or batch.manifest for batch in self._batches.values())
 
     def _is_enough(self) -> bool:
-        # Many records of small repositories: else all STATE grows with their square.
+        # Else, with many small repositories, the size of all STATE would grow with their square.
         waiting = sum(len(batch.lines) for batch in self._batches.values()) + self._bytes_in_files
         is_full = any(batch.manifest for batch in self._batches.values())
         return is_full and self._outweighs_state(waiting)

@@ -1,4 +1,4 @@
-"""Catalogs that users have written or cut down, completed as the SDK needs them."""
+"""Completes catalogs that users have written or shortened, as the SDK requires."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def complete(catalog: Catalog, streams: Iterable[Stream]) -> None:
-    """Add what a catalog leaves out: streams, which are not selected, and what makes their keys.
+    """Add what a catalog omits: other streams, deselected, and everything that keys require.
 
     Args:
-        catalog: Is changed.
+        catalog: Modified in place.
         streams: All streams of the tap, as they are without a catalog.
     """
     for stream in streams:
@@ -39,7 +39,7 @@ def complete(catalog: Catalog, streams: Iterable[Stream]) -> None:
         entry.key_properties = keys
         entry.replication_key = stream.replication_key
         if entry.metadata:
-            # Without metadata, everything is selected. A row without its key replaces others.
+            # Without metadata, everything is selected. A row without its key would replace others.
             needed = [*keys, stream.replication_key] if stream.replication_key else keys
             for column in needed:
                 automatic = Metadata.InclusionType.AUTOMATIC

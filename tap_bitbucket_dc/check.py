@@ -1,7 +1,7 @@
-"""Says in plain words whether a sync would work, and what it would cost: ``--check``.
+"""``--check``: says in plain words whether a sync would work, and what it would cost.
 
 Lists projects and repositories as a sync does, and asks for the default branch and a page of
-commits of a few repositories. Knows neither Singer nor the state.
+commits of a few repositories. Reads and writes neither Singer messages nor a state.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class _Probe(NamedTuple):
 
 
 def check(config: Mapping[str, Any], tell: Callable[[str], object]) -> None:
-    """Tell what a sync would meet.
+    """Tell what a sync would encounter.
 
     Args:
         config: The settings with their defaults.
@@ -76,12 +76,12 @@ def check(config: Mapping[str, Any], tell: Callable[[str], object]) -> None:
 
 
 class Check:
-    """Looks at a server as a sync would meet it."""
+    """Examines a server the way a sync would."""
 
     def __init__(
         self, client: Client, config: Mapping[str, Any], tell: Callable[[str], object]
     ) -> None:
-        """Take where to look, what to look at, and what to call with each line."""
+        """Prepare the check; ``tell`` is called with each line."""
         self._client = client
         self._tell = tell
         self._concurrency: int = config["concurrency"]
@@ -96,7 +96,7 @@ class Check:
         )
 
     def run(self) -> None:
-        """Tell what a sync would meet.
+        """Tell what a sync would encounter.
 
         Raises:
             BitbucketError: What a sync would end with.
@@ -124,7 +124,7 @@ class Check:
         listed = [[turn.repository for turn in turns] for _, turns in self._crawl.projects()]
         repositories = list(itertools.chain.from_iterable(listed))
         user = self._client.user
-        self._tell(f"Login: {printable(user)}" if user else "Login: the server does not name us")
+        self._tell(f"Login: {printable(user)}" if user else "Login: the server does not report it")
         self._tell(
             f"Visible after the filters: projects {len(listed):,}, "
             f"repositories {len(repositories):,}"
@@ -132,7 +132,7 @@ class Check:
         return repositories
 
     def _probe(self, repository: Repository) -> _Probe | None:
-        """Ask as a first sync does; None if it fails, which the outcome notes."""
+        """Read as a first sync does; None on failure, which is noted in the outcome."""
         try:
             probe = self._read(repository)
         except errors.InaccessibleError as error:
@@ -202,7 +202,7 @@ def _spread(repositories: list[Repository]) -> list[Repository]:
 
 
 def failure(error: errors.BitbucketError, config: Mapping[str, Any]) -> str:
-    """Return what to do about an error, by its code, and a ``curl`` line that shows it."""
+    """Return what to do about an error, and a ``curl`` command that shows the server's answer."""
     lines = [f"A sync would not work: {error.code}", f"  {error.args[0]}", f"  {error.remedy}"]
     if grant := GRANTS.get(error.code):
         lines.append(f"  {grant}")

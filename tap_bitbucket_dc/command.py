@@ -1,6 +1,6 @@
-"""The command line: the SDK's, with ``--check`` and one line for whatever a user can cause.
+"""The command line: the SDK's, plus ``--check`` and one-line errors.
 
-The exit code is then 1. A traceback means a mistake of our own.
+Whatever a user can cause ends with one line and exit code 1. A traceback means a bug in the tap.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 
 
 UNUSABLE = (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError)
-"""What is raised for a file that is missing, or holds JSON of another shape."""
+"""What is raised for a file that is missing, or contains JSON of another shape."""
 
 
 class Command(SingerCommand):
-    """The SDK's command with ``--check``, and with one line for whatever a user can cause."""
+    """The SDK's command, plus ``--check`` and one-line errors."""
 
     @classmethod
     def of(cls, command: click.Command, description: str | None, logger: Any) -> Self:  # noqa: ANN401 as the SDK has it
-        """Return such a command with the parameters of the SDK's, and ``--check``."""
+        """Return the SDK's command with ``--check`` added to its parameters."""
         check = click.Option(
             ["--check"],
             is_flag=True,
@@ -54,7 +54,7 @@ class Command(SingerCommand):
         )
 
     def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 as click has it
-        """Run; exit with 1 and one line for whatever a user can cause."""
+        """Run; exit with 1 and one line for any error that a user can cause."""
         redaction.install()
         hide_environment(os.environ)
         hide_arguments(kwargs.get("args") or (args[0] if args else None) or sys.argv[1:])
@@ -70,7 +70,7 @@ class Command(SingerCommand):
         sys.exit(1)
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 as click has it
-        """Run; say that the target is gone, which click would not."""
+        """Run; log that the target has stopped reading, about which click is silent."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
@@ -97,7 +97,7 @@ def run_check(tap_class: type[Tap], given: Any) -> None:  # noqa: ANN401 the SDK
 
     config: Mapping[str, Any] = {}
     level = tap_class.logger.level
-    tap_class.logger.setLevel(logging.WARNING)  # what is for people goes to stdout
+    tap_class.logger.setLevel(logging.WARNING)  # the report itself goes to stdout
     try:
         config = tap_class(config=given.config, parse_env_config=given.parse_env).config
         check(config, _tell)
@@ -113,17 +113,17 @@ def _tell(text: str) -> None:
 
 
 def config_files(*paths: str) -> None:
-    """Check that files are meant, and not the configuration itself.
+    """Check that the arguments are paths, and not the configuration itself.
 
     Raises:
         ConfigError: It is JSON: an error about a file of that name would print it.
     """
     if any("{" in path or "\n" in path for path in paths):
-        raise errors.ConfigError("`--config` is the path of a file, or ENV, and no JSON itself.")
+        raise errors.ConfigError("`--config` takes the path of a file, or ENV, not JSON.")
 
 
 def json_file(option: str, file: IO[str] | None) -> IO[str] | None:
-    """Check that a file holds a JSON object or null, and return it rewound.
+    """Check that a file contains a JSON object or null, and return it rewound.
 
     Raises:
         ConfigError: It does not.
@@ -131,7 +131,7 @@ def json_file(option: str, file: IO[str] | None) -> IO[str] | None:
     if file is None:
         return None
     with readable(option):
-        # NaN and Infinity are no JSON, but Python and others write them.
+        # NaN and Infinity are not JSON, but Python and others write them.
         value = json.loads(file.read(), parse_constant=lambda _: None)
     if not isinstance(value, (dict, type(None))):
         raise errors.ConfigError(f"`{option}`: the file is not a JSON object.")
@@ -139,7 +139,7 @@ def json_file(option: str, file: IO[str] | None) -> IO[str] | None:
 
 
 def catalog_file(file: IO[str] | None) -> IO[str] | None:
-    """Check that a file holds a catalog or null, and return it rewound.
+    """Check that a file contains a catalog or null, and return it rewound.
 
     Raises:
         ConfigError: It does not.
@@ -157,7 +157,7 @@ def catalog_file(file: IO[str] | None) -> IO[str] | None:
 
 @contextlib.contextmanager
 def readable(option: str) -> Iterator[None]:
-    """Raise ConfigError for a file that is missing, or holds JSON of another shape."""
+    """Raise ConfigError for a file that is missing, or contains JSON of another shape."""
     try:
         yield
     except UNUSABLE as error:

@@ -1,7 +1,7 @@
-"""What a run read and asked for, as the SDK's METRIC lines in the log.
+"""The records, requests and durations of a run, as the SDK's METRIC lines in the log.
 
-The SDK logs them for each context, so for each repository. Here each stream has one line of each
-kind, when the run ends.
+The SDK would log them for each context, which means for each repository. Here each stream gets one
+line of each kind at the end of the run.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ ENDPOINTS = {
     "default_branches": (f"{_REPOSITORY}/branches/default", f"{_REPOSITORY}/default-branch"),
     "commits": (f"{_REPOSITORY}/commits",),
 }
-"""Of each stream; the first is the one it is known by."""
+"""Endpoints by stream; the first one is the stream's ``endpoint`` tag."""
 
 
 class Meter:
-    """Counts the records of a stream, and the time of its syncs while ``with`` holds it."""
+    """Counts the records of a stream, and times its syncs as a context manager."""
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Start at zero."""
         self.records = 0
         self._seconds = 0.0
         self._started: float | None = None
@@ -45,7 +45,7 @@ class Meter:
 
     @property
     def seconds(self) -> float:
-        """Of all syncs so far, also of the one that is under way."""
+        """Duration of all syncs so far, the current one included."""
         if self._started is None:
             return self._seconds
         return self._seconds + time.perf_counter() - self._started
@@ -55,20 +55,20 @@ class Metrics:
     """The meters of a run, one for each stream."""
 
     def __init__(self, selected: Iterable[str]) -> None:
-        """Take the names of the streams that are written."""
+        """Create the meters; ``selected`` are the names of the streams that are written."""
         self._selected = frozenset(selected)
         self._meters = {name: Meter() for name in ENDPOINTS}
         self.status = Status.FAILED
-        """How the run ended; failed until it is known to have succeeded."""
+        """How the run ended: failed until it has succeeded."""
 
     def __getitem__(self, stream: str) -> Meter:
         return self._meters[stream]
 
     def log(self, requests: Mapping[str, Requests]) -> None:
-        """Log all of them.
+        """Log all metrics.
 
         Args:
-            requests: By endpoint.
+            requests: The answered requests by endpoint.
         """
         logger = get_metrics_logger()
         for name in ENDPOINTS:

@@ -1,4 +1,4 @@
-"""Bitbucket's objects to the flat records of the streams.
+"""Turns Bitbucket's objects into the flat records of the streams.
 
 Knows the models and the columns. A value that Bitbucket leaves out is null.
 """
@@ -84,13 +84,13 @@ class CommitRecords:
     def __init__(
         self, repository: Repository, project_key: str, branch: str | None, start: int | None
     ) -> None:
-        """Take what is the same in each of them.
+        """Keep what all records of the repository share.
 
         Args:
             repository: As Bitbucket lists it.
             project_key: Of its project.
             branch: Display id of its default branch, None if it has none.
-            start: Commits before it give no record; milliseconds since 1970, None for all.
+            start: Commits before this date yield no record; milliseconds since 1970, None for all.
         """
         self._id = repository.id
         self._slug = repository.slug

@@ -1,9 +1,9 @@
 """Removes secrets from whatever is logged, printed or raised.
 
-A secret is hidden where it enters: settings, environment, command line. From then on ``hidden``
-removes it from any text, also where a server or a library repeats it percent-encoded, escaped as
-in JSON, in other case, or cut off. ``install`` passes all log records and tracebacks through it.
-Does not know which settings are secret.
+A secret is registered where it enters: settings, environment, command line. From then on ``hidden``
+removes it from any text, even if a server or a library repeats it percent-encoded, escaped as in
+JSON or HTML, in another case, or truncated. ``install`` passes all log records and tracebacks
+through ``hidden``. Does not know which settings are secret.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 MASK = "***"
-MOST_GROUPS = 16  # secrets that were hidden together, such as those of one configuration
+MOST_GROUPS = 16  # groups of secrets registered together, such as those of one configuration
 LONGEST_TEXT = 100_000  # characters; what follows them is cut off
 SHORT = 6  # characters; a shorter secret is removed only where it is a whole word
 FRAGMENT = 12  # characters at either end of a secret that are removed as well
 OUR_WORDS = frozenset({"token", "password", "username"})
-"""Names of settings. Whoever uses one as a secret cannot expect that it is never printed."""
+"""Names of settings: printed even if somebody uses one of them as a secret."""
 
 _URL_LOGIN = re.compile(r"(?:[^/@]{0,64}//)?([^\n]*)@")
 _PIECES = re.compile(r"[\s#?/\\@:&=%]+")
@@ -36,7 +36,7 @@ _groups: dict[tuple[str, ...], re.Pattern[str]] = {}
 
 
 def hide(*secrets: object) -> None:
-    """Remember secrets: text, or lists and objects whose texts are all secret."""
+    """Register secrets: text, or lists and objects in which every text is secret."""
     found = {form for secret in secrets for text in texts(secret) for form in _forms(text)}
     group = tuple(sorted(found - OUR_WORDS, key=lambda form: (-len(form), form)))
     if not group:
@@ -48,23 +48,23 @@ def hide(*secrets: object) -> None:
 
 
 def hide_login(username: str, password: str) -> None:
-    """Remember a password and the form in which Basic authentication sends it."""
+    """Register a password and the form in which Basic authentication sends it."""
     basic = base64.b64encode(f"{username}:{password}".encode()).decode("ascii")
     hide(password, basic, basic.rstrip("="))
 
 
 def hide_url(url: str) -> None:
-    """Remember the password in a URL, however malformed, and the pieces a parser makes of it."""
+    """Register the password in a URL, however malformed, and the parts a parser may make of it."""
     if not (found := _URL_LOGIN.match(url.strip())):
         return
     username, _, password = found[1].partition(":")
     for name, text in {(username, password), (unquote(username), unquote(password))}:
         hide_login(name, text)
-    hide([piece for piece in _PIECES.split(password) if len(piece) > 2])  # noqa: PLR2004 no piece says much
+    hide([piece for piece in _PIECES.split(password) if len(piece) > 2])  # noqa: PLR2004 shorter ones reveal little
 
 
 def forget() -> None:
-    """Forget all secrets, such as between two tests."""
+    """Forget all secrets, for example between two tests."""
     _groups.clear()
 
 
@@ -97,7 +97,7 @@ def install() -> None:
 
 
 class _RecordFactory:
-    """Makes log records without secrets, whatever logger and handler they go to."""
+    """Creates log records without secrets, for every logger and handler."""
 
     def __init__(self, make: Callable[..., logging.LogRecord]) -> None:
         self._make = make
@@ -122,7 +122,7 @@ def _print_traceback(
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """Yield a secret as it may be printed; the lines of a PEM text one by one."""
+    """Yield the forms in which a secret may be printed; of a PEM text, each line."""
     secret = secret.strip()
     if "-----BEGIN" in secret or "\n" in secret:
         yield from _PEM_LINE.findall(secret.replace("\\n", "\n"))

@@ -1,7 +1,7 @@
-"""The columns of each stream, as promised to users; ``records`` fills them.
+"""The columns of each stream, with their descriptions; ``records`` fills them.
 
-All names are in snake_case and need no quotes in SQL. Every column but the keys may
-be null: Bitbucket leaves out what it does not have.
+All names are in snake_case and need no quotes in SQL. Every column except the keys may be null,
+because Bitbucket omits what it does not have. README.md repeats the descriptions.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 from singer_sdk import typing as th
 
-REPOSITORY_ID = "Numeric id of the repository. Stays when it is renamed or moved."
+REPOSITORY_ID = "Numeric id of the repository. Does not change when it is renamed or moved."
 PROJECT_KEY = "Key of its project, such as PAY, or ~ADA for a personal project."
 REPOSITORY_SLUG = "Slug of the repository: its name in URLs, unique in its project."
 
@@ -46,15 +46,15 @@ def _texts(name: str, description: str) -> th.Property[Any]:
 
 
 PROJECT = _schema(
-    _key("id", "Numeric id of the project. Stays when its key is changed."),
+    _key("id", "Numeric id of the project. Does not change with its key."),
     _text("key", "Key of the project, such as PAY, or ~ADA for a personal one."),
-    _text("name", "Name of the project; of a personal one, its owner's name."),
+    _text("name", "Name of the project; for a personal one, its owner's name."),
     _text("description", "Description. Null when there is none."),
     _flag("public", "Whether anonymous users may see it. Null for personal ones."),
     _text("type", "NORMAL or PERSONAL."),
     _text("owner_username", "Login of a personal project's owner, else null."),
     _number("owner_user_id", "Bitbucket's id of a personal project's owner, else null."),
-    _text("url", "The project in the browser."),
+    _text("url", "Address of the project in the browser."),
 )
 
 REPOSITORY = _schema(
@@ -62,7 +62,7 @@ REPOSITORY = _schema(
     _number("project_id", "Numeric id of its project."),
     _text("project_key", PROJECT_KEY),
     _text("slug", REPOSITORY_SLUG),
-    _text("name", "Name as people read it; may have spaces and capitals."),
+    _text("name", "Display name; may contain spaces and capitals."),
     _text("description", "Description. Null when there is none."),
     _text("hierarchy_id", "The same for a repository and its forks. Null before 7.x."),
     _text("scm_id", "Kind of version control: git."),
@@ -71,10 +71,10 @@ REPOSITORY = _schema(
     _flag("forkable", "Whether users may fork it."),
     _flag("public", "Whether anonymous users may see it."),
     _flag("archived", "Whether it is archived (read-only). Null before 8.0."),
-    _number("origin_id", "Id of the repository it was forked from, null for no fork."),
+    _number("origin_id", "Id of the repository it was forked from, null if it is no fork."),
     _text("origin_project_key", "Project key of that repository, null if not visible."),
     _text("origin_slug", "Slug of that repository, null if not visible."),
-    _text("url", "The repository in the browser."),
+    _text("url", "Address of the repository in the browser."),
     _text("clone_url_http", "URL to clone over HTTP(S), without a user name."),
     _text("clone_url_ssh", "URL to clone over SSH."),
 )
@@ -88,8 +88,8 @@ DEFAULT_BRANCH = _schema(
         th.StringType(allowed_values=["ok", "empty", "missing", "inaccessible"]),
         description=(
             "ok; empty: there are no commits at all; missing: the configured branch "
-            "was never pushed or is deleted (servers before 5.6 say so of empty "
-            "repositories, too); inaccessible: no permission, or gone since listed."
+            "was never pushed or was deleted (servers before 5.6 also report empty "
+            "repositories this way); inaccessible: no permission, or gone since it was listed."
         ),
     ),
     _text("id", "Full name such as refs/heads/main. Null unless the status is ok."),
@@ -105,30 +105,40 @@ COMMIT = _schema(
     _text("branch", "Short name of the default branch when the commit was read."),
     _flag(
         "on_default_branch",
-        "Whether the default branch leads to this commit. False when history was "
-        "rewritten and it no longer does.",
+        "Whether the commit is reachable from the default branch. False if history was "
+        "rewritten and it no longer is.",
     ),
     _key("id", "Id of the commit: SHA-1, 40 hex digits.", th.StringType),
     _text("display_id", "Short id: the first 11 digits."),
     _text("message", "The whole message. NUL characters are replaced by U+FFFD."),
     _text("author_name", "Name of the person who wrote the change."),
     _text("author_email", "E-mail address of the author, as in git."),
-    _text("author_username", "Bitbucket login of the author, null for no user."),
-    _number("author_user_id", "Bitbucket's id of the author, null for no user."),
-    _text("author_type", "NORMAL, or SERVICE for a bot; null for no user."),
-    _time("author_timestamp", "When it was written, in UTC. Null outside 1 to 9999."),
+    _text("author_username", "Bitbucket login of the author, null if Bitbucket matched no user."),
+    _number("author_user_id", "Bitbucket's id of the author, null if Bitbucket matched no user."),
+    _text("author_type", "NORMAL, or SERVICE for a bot; null if Bitbucket matched no user."),
+    _time(
+        "author_timestamp",
+        "When it was written, in UTC, by the author's clock. Null outside years 1 to 9999.",
+    ),
     _text("committer_name", "Name of the person who made the commit."),
     _text("committer_email", "E-mail address of the committer, as in git."),
-    _text("committer_username", "Bitbucket login of the committer, null for no user."),
-    _number("committer_user_id", "Bitbucket's id of the committer, null for no user."),
-    _text("committer_type", "NORMAL, or SERVICE for a bot; null for no user."),
-    _time("committer_timestamp", "When it was committed, in UTC; git may lie."),
+    _text(
+        "committer_username", "Bitbucket login of the committer, null if Bitbucket matched no user."
+    ),
+    _number(
+        "committer_user_id", "Bitbucket's id of the committer, null if Bitbucket matched no user."
+    ),
+    _text("committer_type", "NORMAL, or SERVICE for a bot; null if Bitbucket matched no user."),
+    _time(
+        "committer_timestamp",
+        "When it was committed, in UTC, by the committer's clock. Null outside years 1 to 9999.",
+    ),
     _texts(
         "co_authors",
-        "Who else wrote it: the Co-authored-by trailers of the message, as Name <address>.",
+        "Co-authors from the Co-authored-by trailers of the message, as Name <address>.",
     ),
-    _texts("parent_ids", "Ids of its parents, first parent first; none of a root."),
+    _texts("parent_ids", "Ids of its parents, first parent first; empty for a root commit."),
     _flag("is_merge", "Whether it has more than one parent."),
     _texts("issue_keys", "Jira issue keys that Bitbucket found in the message."),
-    _text("url", "The commit in the browser."),
+    _text("url", "Address of the commit in the browser."),
 )

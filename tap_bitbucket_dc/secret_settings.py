@@ -1,7 +1,7 @@
-"""Which settings are secret, and the requirements on those that pseudonyms need.
+"""Which settings are secret, and what pseudonyms require of them.
 
-Whatever type a setting has by mistake, and wherever a secret stands by mistake, it is removed
-from all output before anything is said about it.
+A secret is registered with ``redaction`` before any message about the settings, even if a setting
+has the wrong type or the secret is in the wrong setting.
 """
 
 from __future__ import annotations
@@ -54,22 +54,22 @@ def hide_arguments(arguments: Sequence[str]) -> None:
 
 
 def require_seed(config: Mapping[str, Any]) -> None:
-    """Check that stream maps which use a hash seed have one.
+    """Check that a hash seed is set if stream maps use one.
 
     Raises:
-        ConfigError: It is missing, empty or not a text: digests could be guessed.
+        ConfigError: It is missing, empty or not a text, so that digests could be guessed.
     """
     if not any(SEED in text for text in redaction.texts(config.get(MAPS))):
         return
     seed = (config.get(MAP_VALUES) or {}).get(SEED)
     if not isinstance(seed, str) or not seed.strip():
-        msg = f"`{MAP_VALUES}` has no text as `{SEED}`, which `{MAPS}` use."
+        msg = f"`{MAPS}` use `{SEED}`, but `{MAP_VALUES}` does not set it to a text."
         remedy = f'Set `{MAP_VALUES}` to {{"{SEED}": "a long secret"}}.'
         raise ConfigError(msg, remedy=remedy)
 
 
 def _secrets(value: object) -> Iterator[str]:
-    """Yield the texts that are secret by their name or by what they look like."""
+    """Yield the texts that are secret by their name or their format."""
     if isinstance(value, dict):
         for name, item in value.items():
             yield from redaction.texts(item) if _SECRET.search(str(name)) else _secrets(item)

@@ -1,6 +1,6 @@
-"""The settings: described, with their defaults, and checked as far as JSON Schema cannot.
+"""The settings: descriptions, defaults, and the checks that JSON Schema cannot express.
 
-README and meltano.yml repeat the descriptions.
+README.md, meltano.yml and .github/meltano-hub.yml repeat the descriptions; tests compare them.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ SETTINGS = th.PropertiesList(
         "username",
         th.StringType,
         title="User name",
-        description="Login for Basic authentication, where no token can be had.",
+        description="Login for Basic authentication, if no token is available.",
     ),
     th.Property(
         "password",
@@ -63,52 +63,52 @@ SETTINGS = th.PropertiesList(
     th.Property(
         "exclude_projects",
         _NAMES,
-        title="Projects left out",
-        description="Keys or globs of projects not to read.",
+        title="Excluded projects",
+        description="Keys or globs of projects to skip.",
     ),
     th.Property(
         "repositories",
         _NAMES,
         title="Repositories",
         description=(
-            "KEY/slug or globs such as PAY/* of the repositories to read. All if not "
-            "set. One without a wildcard that matches nothing is an error."
+            "KEY/slug or globs such as PAY/* of the repositories to read. All if not set. A "
+            "pattern without a wildcard that matches nothing is an error."
         ),
     ),
     th.Property(
         "exclude_repositories",
         _NAMES,
-        title="Repositories left out",
-        description="KEY/slug or globs of repositories not to read.",
+        title="Excluded repositories",
+        description="KEY/slug or globs of repositories to skip.",
     ),
     th.Property(
         "personal_projects",
         th.BooleanType,
         default=False,
         title="Personal projects",
-        description="Whether personal projects are read that no pattern names by ~.",
+        description="Whether to read personal projects that no pattern names with ~.",
     ),
     th.Property(
         "forks",
         th.BooleanType,
         default=True,
         title="Forks",
-        description="Whether forks are read.",
+        description="Whether to read forks.",
     ),
     th.Property(
         "archived",
         th.BooleanType,
         default=True,
         title="Archived repositories",
-        description="Whether archived repositories are read.",
+        description="Whether to read archived repositories.",
     ),
     th.Property(
         "start_date",
         th.DateTimeType,
         title="Start date",
         description=(
-            "No commit whose committer date is older is emitted. To reach further "
-            "back later, clear the state."
+            "Commits with an older committer date are not emitted. To load older commits later, "
+            "clear the state."
         ),
     ),
     th.Property(
@@ -117,8 +117,8 @@ SETTINGS = th.PropertiesList(
         default=1,
         title="Shards",
         description=(
-            "Number of runs that share the work, each with a shard_index and a state of "
-            "its own. Each repository is read by one of them."
+            "Number of runs that share the work, each with its own shard_index and its own "
+            "state. Each repository is read by exactly one of them."
         ),
     ),
     th.Property(
@@ -126,27 +126,27 @@ SETTINGS = th.PropertiesList(
         th.IntegerType(minimum=0),
         default=0,
         title="Shard",
-        description="Which of these runs this one is: 0 to shard_count - 1.",
+        description="Number of this run among them: 0 to shard_count - 1.",
     ),
     th.Property(
         "concurrency",
         th.IntegerType(minimum=1, maximum=32),
         default=8,
         title="Concurrency",
-        description="Requests under way at once, 1 to 32.",
+        description="Maximum number of requests at once, 1 to 32.",
     ),
     th.Property(
         "requests_per_second",
         th.NumberType(exclusive_minimum=0),
         title="Requests per second",
-        description="Own speed limit, beside the server's. None if not set.",
+        description="The tap's own rate limit, in addition to the server's. Unlimited if not set.",
     ),
     th.Property(
         "page_size",
         th.IntegerType(minimum=1, maximum=100000),
         default=1000,
         title="Page size",
-        description="Rows asked for in one request. The server's own cap wins.",
+        description="Rows to request per page. The server's own limit takes precedence.",
     ),
     th.Property(
         "request_timeout",
@@ -154,7 +154,7 @@ SETTINGS = th.PropertiesList(
         default=60,
         title="Request time-out",
         description=(
-            "Seconds in which an answer must be complete; after that the request is tried again."
+            "Seconds within which an answer must be complete; after that the request is retried."
         ),
     ),
     th.Property(
@@ -162,42 +162,43 @@ SETTINGS = th.PropertiesList(
         th.IntegerType(minimum=0, maximum=100),
         default=5,
         title="Retries",
-        description="How often a request is tried again after 429, 5xx or no answer.",
+        description="How often a request is retried after 429, 5xx or no answer.",
     ),
     th.Property(
         "max_wait",
         th.NumberType(minimum=0),
         default=300,
         title="Longest wait",
-        description="Longest single wait in seconds that Retry-After may ask for.",
+        description="Longest single wait, in seconds, that the tap accepts from Retry-After.",
     ),
     th.Property(
         "ca_bundle",
         th.StringType,
         title="CA bundle",
         description=(
-            "File (PEM) with the CA certificates to trust, for this tap only. Else "
-            "REQUESTS_CA_BUNDLE, else those of the system and of Python's certifi."
+            "PEM file with the CA certificates to trust, for this tap only. If not set, "
+            "REQUESTS_CA_BUNDLE applies, else the certificates of the system and of Python's "
+            "certifi."
         ),
     ),
     th.Property(
         "client_certificate",
         th.StringType,
         title="Client certificate",
-        description="File (PEM) with the client certificate, with its key or without.",
+        description="PEM file with the client certificate, with or without its key.",
     ),
     th.Property(
         "client_key",
         th.StringType,
         title="Client key",
-        description="File (PEM) with the key of the client certificate.",
+        description="PEM file with the key of the client certificate.",
     ),
     th.Property(
         "verify_tls",
         th.BooleanType,
         default=True,
         title="Verify TLS",
-        description="Whether the server's certificate is checked. Keep it on.",
+        description="Whether to check the server's certificate. Keep it on.",
     ),
     th.Property(
         "batch_config",
@@ -218,7 +219,7 @@ SETTINGS = th.PropertiesList(
         ),
         title="BATCH",
         description=(
-            "Files and BATCH messages in place of RECORD messages: encoding (format jsonl; "
+            "Write files and BATCH messages instead of RECORD messages: encoding (format jsonl; "
             "compression none or gzip) and storage (root, a directory or URL; prefix)."
         ),
     ),
@@ -228,8 +229,8 @@ SETTINGS = th.PropertiesList(
         default=False,
         title="Allow http://",
         description=(
-            "Whether http:// to another host than this one is accepted. It puts the "
-            "token or password on the wire."
+            "Whether to accept http:// to a host other than this one. The token or password is "
+            "then sent unencrypted."
         ),
     ),
 ).to_dict()
@@ -251,7 +252,7 @@ def require_one_login(config: Mapping[str, Any]) -> None:
         msg = "Set both `username` and `password`."
         raise ConfigError(msg)
     if not (token.isascii() and token.isprintable() and " " not in token):
-        msg = "`token` has characters that no token has, such as white space."
+        msg = "`token` contains characters that no token has, such as white space."
         raise ConfigError(msg)
     if ":" in username:
         msg = "`username` has a colon, which Basic authentication cannot send."

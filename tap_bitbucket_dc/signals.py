@@ -1,6 +1,6 @@
-"""SIGINT and SIGTERM, where nothing has been read yet that must be written first.
+"""SIGINT and SIGTERM while there is nothing to write before the process ends.
 
-The process ends at once, without a traceback, with the exit code that shells give it.
+The process ends at once, without a traceback, with the exit code that shells expect (128 + signal).
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def end_at_once(number: int, _frame: FrameType | None = None) -> None:
-    """End the process as a signal asks for."""
-    # Not sys.exit, which waits for threads, and for the requests they have under way.
+    """End the process at once, with the exit code of the signal."""
+    # Not sys.exit: it waits for threads and their pending requests.
     os._exit(128 + number)
 
 
 def obey_at_once() -> None:
-    """Have a signal end the process at once, until the tap sets handlers of its own."""
+    """Let a signal end the process at once, until the tap installs its own handlers."""
     for number in SIGNALS:
         signal.signal(number, end_at_once)

@@ -1,8 +1,8 @@
 """The streams: Projects > Repositories > DefaultBranches, Commits.
 
-Knows Singer, and takes what it writes from the run that ``Projects`` opens. Sends no requests.
-What a child stream needs travels down to it in its context; ``preprocess_context`` takes out
-everything but ids, so that nothing else reaches the state or the log.
+Knows Singer, and gets its rows from the run that ``Projects`` opens. Sends no requests itself. A
+child stream receives what it needs in its context; ``preprocess_context`` removes everything except
+ids, so that nothing else reaches the state or the log.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ if TYPE_CHECKING:
     from tap_bitbucket_dc.sync import Sync
 
     Row = dict[str, Any]
-    """What ``post_process`` makes a record of, and ``get_child_context`` a context."""
+    """What ``post_process`` turns into a record, and ``get_child_context`` into a context."""
 
 QUIET = (BitbucketError, OSError, AbortedSyncFailedException, AbortedSyncPausedException)
 
 
 class BitbucketStream(Stream):
-    """What the four streams share: the few places where the SDK is bent.
+    """What the four streams share: the few places where the SDK's behaviour is changed.
 
-    The SDK writes a STATE of all partitions after each child sync, a SCHEMA for each parent,
-    and searches all partitions for each record: time and size would grow with the square of
-    the number of repositories. Selection, stream maps, flattening, contexts and the order of
-    parents and children stay the SDK's.
+    The SDK writes a STATE of all partitions after each child sync and a SCHEMA for each parent,
+    and searches all partitions for each record. Time and size would grow with the square of the
+    number of repositories. Selection, stream maps, flattening, contexts and the order of parents
+    and children are left to the SDK.
     """
 
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # `records` makes them conform
@@ -54,7 +54,7 @@ class BitbucketStream(Stream):
     ids: Sequence[str] = ()
     """The keys of a context that ``preprocess_context`` leaves in it."""
     given: Context
-    """The whole context that the parent stream gave."""
+    """The whole context that the parent stream passed."""
     _schema_is_written = False
 
     @abc.abstractmethod
@@ -62,7 +62,7 @@ class BitbucketStream(Stream):
         """Yield the rows of the context, in the order of the crawl."""
 
     def preprocess_context(self, context: Context) -> Context:
-        """Keep what only this sync needs, and return the ids alone."""
+        """Keep the whole context for this sync, and return only its ids."""
         self.given = context
         return {name: context[name] for name in self.ids}
 
@@ -72,23 +72,23 @@ class BitbucketStream(Stream):
         return cast("Sync", self.given["run"])
 
     def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:  # noqa: ANN401
-        """Log what the SDK says; what it says for each context only for debugging."""
+        """Log a message of the SDK; those that it logs for each context only at DEBUG."""
         # A BitbucketError is reported once, with its code, when the run ends.
         if level == logging.INFO or isinstance(sys.exc_info()[1], QUIET):
             level = logging.DEBUG
         super().log(message, *args, level=level, **kwargs)
 
     def get_replication_key_signpost(self, context: Context | None = None) -> None:
-        """Return None: the bookmark is a commit, and no clock limits it."""
+        """Return None: the bookmark is a commit, which no date limits."""
 
     def get_batch_config(self, config: Mapping[str, Any]) -> None:
         """Return None: the message writer makes the files, because they span contexts."""
 
     @property
     def partitions(self) -> None:
-        """None: the SDK need not iterate over them, because ``state`` keeps them."""
+        """None: ``state`` keeps the partitions, so the SDK need not iterate over them."""
 
-    # Private to the SDK, overridden here alone; test_sdk fails when the SDK changes them.
+    # Private methods of the SDK, overridden only here; test_sdk fails when the SDK changes them.
 
     def _write_schema_message(self) -> None:
         if not self._schema_is_written:
@@ -96,7 +96,7 @@ class BitbucketStream(Stream):
             self._schema_is_written = True
 
     def _write_state_message(self) -> None:
-        """Write nothing: the message writer writes STATE now and then."""
+        """Write nothing: the message writer decides when to write STATE."""
 
     def _sync_records(
         self,
@@ -112,9 +112,9 @@ class BitbucketStream(Stream):
                 if is_limited:
                     self._check_max_record_limit(index)
                 record = row
-                if self.child_streams:  # the row holds more than its record
+                if self.child_streams:  # the row contains more than its record
                     record = cast("Record", self.post_process(row, context))
-                # Asked first: writing takes deselected properties out of the record.
+                # Before writing, which removes deselected properties from the record.
                 passes = self.child_streams and self._passes_filter(record)
                 if write is not None:
                     write(record)
@@ -129,7 +129,7 @@ class BitbucketStream(Stream):
             return bool(self.stream_maps[0].get_filter_result(record))
 
     def _record_writer(self) -> Callable[[Record], None]:
-        """Return the SDK's way to write a record, or a short cut with equal output."""
+        """Return the SDK's way to write a record, or a faster one with equal output."""
         if not self._is_plain():
             return self._write_mapped
         return self.run.writer.record_writer(self.name, datetime.now(UTC).isoformat())
@@ -150,7 +150,7 @@ class BitbucketStream(Stream):
             raise ConfigError(f"`stream_maps`, {self.name}: {why}.") from None
 
     def _is_plain(self) -> bool:
-        """Whether records are written as they are: all columns selected, nothing mapped."""
+        """Return whether records are written unchanged: all columns selected, nothing mapped."""
         only, *others = self.stream_maps
         flattening = only.flattening_options
         return (
@@ -163,14 +163,14 @@ class BitbucketStream(Stream):
 
 
 class Projects(BitbucketStream):
-    """Projects: the top stream, so its sync is the whole run."""
+    """Projects: the top-level stream, so its sync is the whole run."""
 
     name = "projects"
     schema = schemas.PROJECT
     primary_keys = ("id",)
 
     def __init__(self, tap: Tap, open_run: Callable[[], AbstractContextManager[Sync]]) -> None:
-        """Take what opens a run."""
+        """Keep the function that opens a run."""
         super().__init__(tap)
         self._open_run = open_run
 
@@ -227,7 +227,7 @@ class Repositories(BitbucketStream):
 
 
 class DefaultBranches(BitbucketStream):
-    """The default branch of each repository, also where there is none."""
+    """The default branch of each repository; one row even if there is none."""
 
     name = "default_branches"
     parent_stream_type = Repositories

@@ -1,7 +1,7 @@
-"""One run of the tap: what it needs, how it ends, and what people are told about it.
+"""One run of the tap: what it needs, how it ends, and the progress it logs.
 
-Builds the client and the crawl from the settings. Whatever ends a run, what was read has been
-written by then, and the state says so.
+Builds the client and the crawl from the settings. Whatever ends a run, what was read is written
+first, and the state says so, unless the target has stopped reading.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ class Stop:
     """Whether a signal has asked the run to stop."""
 
     def __init__(self, writer: MessageWriter) -> None:
-        """Take what the main thread may be waiting in."""
+        """Keep the writer, in which the main thread may be blocked."""
         self._writer = writer
         self.signal: int | None = None
         self.is_heard = False
-        """Whether a run looks at it now and then. Otherwise there is nothing to write first."""
+        """Whether a run checks for the signal. If not, there is nothing to write before the end."""
 
     def request(self, signal: int) -> None:
         """Ask the run to stop at its next checkpoint."""
@@ -52,7 +52,7 @@ class Stop:
         threading.Thread(target=self._watch, args=[signal], daemon=True).start()
 
     def _watch(self, signal: int) -> None:
-        """End the process if the target does not read: then the main thread waits in vain."""
+        """End the process if the target does not read, because then the main thread is blocked."""
         while True:
             since = self._writer.waiting_since
             if since is not None and time.monotonic() - since > PATIENCE:
@@ -81,12 +81,12 @@ class Sync:
         metrics: Metrics,
         throttle: Throttle | None = None,
     ) -> None:
-        """Check the settings; ask nothing yet.
+        """Check the settings; send no request yet.
 
         Args:
             config: The settings with their defaults.
             stop: Set when a signal arrives.
-            throttle: A test's own, which does not sleep.
+            throttle: Replaces the default one, for example in tests.
 
         Raises:
             ConfigError: A setting is wrong.
@@ -113,7 +113,7 @@ class Sync:
 
     @contextlib.contextmanager
     def run(self) -> Iterator[Self]:
-        """Hold the run; once everything is written, raise what went wrong on the way.
+        """Open the run; once everything is written, raise what went wrong on the way.
 
         Raises:
             BitbucketError: See ``Crawl.finish``.
@@ -134,7 +134,7 @@ class Sync:
         self.writer.flush_when_due()
         self.progress.log_when_due()
         if self._stop.signal:
-            self._end()  # an exception would wait for the requests under way
+            self._end()  # an exception would wait for pending requests
 
     def _end(self) -> None:
         """Write what was read and the final STATE; stop here if a signal has asked for it."""
@@ -148,7 +148,7 @@ class Sync:
 
 
 class Progress:
-    """How far a run is: a line in the log now and then, and one at its end."""
+    """Logs how far a run is, every few seconds and at its end."""
 
     def __init__(
         self, client: Client, crawl: Crawl, clock: Callable[[], float] = time.monotonic
@@ -182,7 +182,7 @@ class Progress:
         )
 
     def _remaining(self, now: float) -> str:
-        """Return an estimate that assumes that the repositories are much alike."""
+        """Return an estimate that assumes that repositories take about equally long."""
         done, listing = self._crawl.done, self._crawl.listing
         if not done:
             return ""

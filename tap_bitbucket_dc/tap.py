@@ -1,4 +1,4 @@
-"""The tap: settings, streams, state, and what a run of it needs."""
+"""The tap: connects the settings, catalog, state and streams with a run."""
 
 from __future__ import annotations
 
@@ -84,25 +84,25 @@ class TapBitbucketDC(Tap):
         ]
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take over the bookmarks of a former run."""
+        """Take over the bookmarks of a previous run."""
         with _usable("state"):
-            super().load_state(state)  # takes over the bookmarks only
+            super().load_state(state)  # which takes over nothing but the bookmarks
         value = cast("dict[str, Any]", self.state)
         value.update({name: each for name, each in state.items() if name not in value})
         self._bookmarks.load(value, Filters(self.config).shard)
 
     def setup_mapper(self) -> None:
-        """Prepare stream maps, for which the catalog must name all streams."""
+        """Prepare stream maps, which need a catalog with all streams."""
         if self.input_catalog is not None:
             catalogs.complete(self.input_catalog, self.load_streams())
         super().setup_mapper()
 
     def open_run(self) -> AbstractContextManager[Sync]:
-        """Return a run of the selected streams, to be held with ``with``."""
+        """Return a context manager for a run of the selected streams."""
         return self.new_sync().run()
 
-    def new_sync(self, **seams: Any) -> Sync:  # noqa: ANN401 those of Sync
-        """Return what a run needs; ``seams`` are those of ``Sync``, for tests."""
+    def new_sync(self, **seams: Any) -> Sync:  # noqa: ANN401 options of Sync
+        """Return a run that has not started; tests may pass ``seams``, the options of ``Sync``."""
         require_seed(self.config)
         streams = self.streams
         repositories, commits = streams["repositories"], streams["commits"]
@@ -123,7 +123,7 @@ class TapBitbucketDC(Tap):
         )
 
     def _handle_termination(self, signum: int, _frame: FrameType | None) -> None:
-        # The SDK would write STATE here, perhaps into the middle of another line.
+        # The SDK would write a STATE here, possibly in the middle of another line.
         self.logger.warning("Stopping after %s", signal.Signals(signum).name)
         if not self._stop.is_heard:
             end_at_once(signum)
@@ -148,7 +148,7 @@ class TapBitbucketDC(Tap):
         catalog: IO[str] | None = None,
         **options: Any,  # noqa: ANN401 as the SDK has them
     ) -> None:
-        """Do what the options of the command say."""
+        """Run the command with its options."""
         if check:
             command.run_check(cls, options["config"])
             return

@@ -1,6 +1,6 @@
 """The trailers of a commit message, as ``git interpret-trailers`` finds them.
 
-Knows the format of messages only; neither Bitbucket nor Singer.
+Knows only the format of messages, neither Bitbucket nor Singer.
 
 Source: trailer.c of git 2.39, and https://git-scm.com/docs/git-interpret-trailers.
 """
@@ -12,15 +12,15 @@ import re
 CO_AUTHORS = "co-authored-by"
 
 _KEY = re.compile(r"([0-9A-Za-z-]+)[ \t]*:", re.ASCII)
-_BLANKS = " \t\r\n"  # what git takes for white space
+_BLANKS = " \t\r\n"  # what git treats as white space
 _GENERATED = ("Signed-off-by: ", "(cherry picked from commit ")
 _COMMENT = "#"
 
 
 def co_authors(message: str) -> list[str]:
-    r"""Return the values of the trailers ``Co-authored-by``, in order, each once.
+    r"""Return the values of the ``Co-authored-by`` trailers, in order, without duplicates.
 
-    A value is what people write, ``Name <address>``; one that goes on in the next line is joined.
+    A value is usually ``Name <address>``; one that is folded over several lines is joined.
 
     >>> co_authors("Round\n\nCo-authored-by: Ada <ada@example.com>\n")
     ['Ada <ada@example.com>']
@@ -47,7 +47,7 @@ def _trailers(message: str) -> list[tuple[str, str]]:
 def _block(lines: list[str]) -> list[str]:
     """Return the lines of the last paragraph if it has trailers; never those of the first one.
 
-    Other lines may stand between trailers only if git itself wrote one of these, and if at least
+    Other lines may appear among trailers only if git itself wrote one of the trailers and at least
     a quarter of the lines are trailers.
     """
     while lines and (lines[-1].startswith(_COMMENT) or not lines[-1].strip(_BLANKS)):

@@ -1,8 +1,8 @@
 """Writes Singer messages: fast, in whole lines, and STATE in the right order.
 
-Records wait in memory until there are enough of them, or a few seconds have passed. Then a STATE
-goes out **before** them that names the ranges they come from (see ``state``). The next STATE
-says that they have been written.
+Records wait in memory until there are enough of them, or until ``MOST_SECONDS`` have passed. A
+STATE that names the ranges they come from is written **before** them (see ``state``). The next
+STATE says that they have been written. Does not know where records come from.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ if TYPE_CHECKING:
 
 LEAST_BYTES = 256 * 1024  # of records between two STATE messages
 TIMES_STATE = 40  # bytes of records for each byte of STATE, so that all STATE stays linear
-CHUNK = 64 * 1024  # bytes written at once: as much as a pipe holds
-MOST_SECONDS = 20.0  # that records wait, and so between two STATE messages
+CHUNK = 64 * 1024  # bytes written at once: the capacity of a pipe
+MOST_SECONDS = 20.0  # that records wait, and thus between two STATE messages
 
 
 class MessageWriter(GenericSingerWriter[bytes, "Message"]):
     """Writes messages to standard output as lines of JSON."""
 
     def __init__(self, state: State) -> None:
-        """Take the state that is written between the records."""
+        """Keep the state that is written between the records."""
         self._state = state
         self._lines = bytearray()
         self._most = LEAST_BYTES  # of records that wait
         self._state_size = 0
         self._broken = False
         self.waiting_since: float | None = None
-        """Since when the target has not taken what is being written; None if it has."""
+        """Since when a write has been blocked by the target; None if none is."""
         self._flushed_at = time.monotonic()
         self._encoder = msgspec.json.Encoder(enc_hook=str)
 
@@ -64,7 +64,7 @@ class MessageWriter(GenericSingerWriter[bytes, "Message"]):
             self.flush()
 
     def record_writer(self, stream: str, time_extracted: str) -> Callable[[dict[str, Any]], None]:
-        """Return what writes a record of the stream without making a message object."""
+        """Return a function that writes records of the stream without message objects."""
         head = {"type": "RECORD", "stream": stream, "time_extracted": time_extracted}
         prefix = self._encoder.encode(head)[:-1] + b',"record":'
         return functools.partial(self._write_record, prefix)
@@ -78,7 +78,7 @@ class MessageWriter(GenericSingerWriter[bytes, "Message"]):
             self.flush()
 
     def flush_when_due(self) -> None:
-        """Flush if many records wait, or if they have waited for long."""
+        """Flush if many records wait, or if they have waited long enough."""
         if self._waits() and (
             self._is_enough() or time.monotonic() - self._flushed_at >= MOST_SECONDS
         ):
@@ -104,14 +104,14 @@ class MessageWriter(GenericSingerWriter[bytes, "Message"]):
         return bool(self._lines)
 
     def _is_enough(self) -> bool:
-        """Return whether so many records wait that a flush is worth its STATE."""
+        """Return whether enough records wait to justify the STATE that a flush writes."""
         return len(self._lines) >= self._most
 
     def _outweighs_state(self, size: int) -> bool:
         return size >= TIMES_STATE * self._state_size
 
     def _take_lines(self) -> bytearray:
-        """Return the messages that wait, which wait no longer."""
+        """Return and clear the messages that wait."""
         lines, self._lines = self._lines, bytearray()
         return lines
 
@@ -135,7 +135,7 @@ class MessageWriter(GenericSingerWriter[bytes, "Message"]):
             sys.stdout.write(data.decode())
             return
         rest = memoryview(data)
-        # Reset once all is written: a STATE that follows lost lines would not be true.
+        # Reset once everything is written: a STATE after lost lines would be wrong.
         self._broken = True
         try:
             while rest:
@@ -150,9 +150,9 @@ class MessageWriter(GenericSingerWriter[bytes, "Message"]):
 
 
 def abandon_stdout() -> None:
-    """Discard what is still to be written.
+    """Discard what has not been written yet.
 
-    Otherwise the interpreter tries to flush when it exits, and complains.
+    Otherwise the interpreter tries to flush it at exit, and prints an error.
     """
     if sys.stdout is not None:  # None if it was closed before the start
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""An answer as it came back, and its JSON. Does not know what it means."""
+"""The answer to a request, and its JSON. Does not know what it means."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ COMMON_VALUE = 32  # bytes for each number, text, list or object of a page of co
 LEAST_VALUE = 8  # bytes for each, on average, in anything that Bitbucket sends
 
 _ONE_AT_A_TIME = threading.Lock()
-"""Plain JSON takes many times the memory of its text. In parallel it would not be faster."""
+"""Parsed by ``json``, a text takes many times its memory; in parallel it would not be faster."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back for a request."""
+    """The answer to a request."""
 
     url: str
     status: int
     headers: Mapping[str, str]
-    """Names in any case."""
+    """Their names are case-insensitive."""
     body: bytes
     value: Any = None
     """The JSON of a 200."""
 
     @property
     def is_json(self) -> bool:
-        """Whether it says that it is JSON: the pages of proxies and logins do not."""
+        """Whether its Content-Type is JSON, unlike that of a proxy's or login page."""
         return "json" in self.headers.get("Content-Type", "").lower()
 
     @functools.cached_property
@@ -67,7 +67,7 @@ class Answer:
     def sentence(self) -> str:
         """URL, status and the server's own words, for an error message."""
         words = [(message or name).rstrip(".") for name, message in self.errors]
-        # As its REST module for an unknown path, and other products of Atlassian for any error.
+        # Sent by the REST module for unknown paths, and by other Atlassian products for any error.
         # Source: vriesdemichael/bitbucket-data-center-cli, OPENAPI-008.
         if not any(words) and isinstance(message := self._body.get("message"), str):
             words = [message.rstrip(".")]
@@ -87,7 +87,7 @@ class Answer:
 
 
 class TooManyValuesError(json.JSONDecodeError):
-    """Parsed, it would take many times the memory of its text."""
+    """Parsing it would take many times the memory of its text."""
 
 
 def decode(body: bytes, decoder: Decoder[Any]) -> Any:  # noqa: ANN401 any JSON
@@ -98,7 +98,7 @@ def decode(body: bytes, decoder: Decoder[Any]) -> Any:  # noqa: ANN401 any JSON
 
     Raises:
         JSONDecodeError: The body is not JSON.
-        TooManyValuesError: It is made to fill the memory.
+        TooManyValuesError: Parsing it would take too much memory.
     """
     if len(body) > LARGE:
         _require_few_values(body, LARGE // LEAST_VALUE + len(body) // COMMON_VALUE)

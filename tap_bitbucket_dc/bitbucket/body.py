@@ -1,6 +1,6 @@
-"""Reads and unpacks the body of an answer, never more of it than fits.
+"""Reads and decompresses the body of an answer, up to a limit.
 
-200 kB of gzip can hold 200 MB. So it is unpacked here, piece by piece, and not by urllib3.
+200 kB of gzip can contain 200 MB. So it is decompressed here, piece by piece, and not by urllib3.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def read(response: requests.Response, url: str, largest: int) -> bytes:
         largest: Bytes that a 200 may have; of other answers only the beginning is read.
 
     Raises:
-        SkippableError: It is larger, or packed in a way that was not asked for.
-        HTTPError: It was cut off, or cannot be unpacked.
+        SkippableError: It is larger, or compressed in a way that was not requested.
+        HTTPError: It was cut off, or cannot be decompressed.
     """
     is_ok = response.status_code == HTTPStatus.OK
     most = largest if is_ok else LARGEST_ERROR
@@ -55,7 +55,7 @@ def read(response: requests.Response, url: str, largest: int) -> bytes:
 
 
 class _Unpacker:
-    """Unpacks gzip or zlib."""
+    """Decompresses gzip or zlib."""
 
     def __init__(self) -> None:
         self._stream = zlib.decompressobj(GZIP_OR_ZLIB)
@@ -63,14 +63,14 @@ class _Unpacker:
         """Whether nothing is missing."""
 
     def unpack(self, data: bytes, most: int) -> bytearray:
-        """Return what a piece holds, but no more bytes than ``most``."""
+        """Return the content of a piece, at most ``most`` bytes of it."""
         unpacked = bytearray()
         try:
             while data and len(unpacked) < most:
                 unpacked += self._stream.decompress(data, most - len(unpacked))
                 self.is_complete = self._stream.eof
                 data = self._stream.unconsumed_tail
-                if self._stream.eof:  # gzip may go on with another one
+                if self._stream.eof:  # gzip may continue with another member
                     data = self._stream.unused_data
                     self._stream = zlib.decompressobj(GZIP_OR_ZLIB)
         except zlib.error as error:

@@ -1,7 +1,7 @@
 """The default branch, by whichever resource the server has.
 
-``branches/default`` tells name and latest commit. It is deprecated in favour of
-``default-branch``, which tells the name alone: then the first of its commits is asked for, too.
+``branches/default`` returns name and latest commit. It is deprecated in favour of
+``default-branch``, which returns only the name. Then the branch's first commit is requested too.
 
 Source: https://developer.atlassian.com/server/bitbucket/rest/v906/api-group-repository/
 """
@@ -25,7 +25,7 @@ class DefaultBranches:
     """Reads default branches of one server."""
 
     def __init__(self, reader: Reader) -> None:
-        """Expect ``branches/default``; if it does not exist, that is remembered."""
+        """Use ``branches/default`` until it turns out not to exist."""
         self._reader = reader
         self._is_told_at_once = True
 
@@ -45,7 +45,7 @@ class DefaultBranches:
             self._is_told_at_once = False
         if branch and not is_commit_id(branch.latest_commit):
             url = self._reader.url(path)
-            what = f"The default branch at {url} has no commit id as its latest."
+            what = f"The default branch at {url} has no valid commit id as its latest commit."
             raise errors.SkippableError(what, url=url, status=HTTPStatus.OK)
         return branch
 

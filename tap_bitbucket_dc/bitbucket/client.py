@@ -1,6 +1,6 @@
 """Bitbucket Data Center's REST API: the resources of projects, repositories and commits.
 
-Knows the resources and their addresses. Does not know what the objects are for. Safe to use
+Knows the resources and their addresses. Does not know what the objects are used for. Safe to use
 from many threads.
 
 Source: https://developer.atlassian.com/server/bitbucket/rest/v906/intro/
@@ -129,7 +129,7 @@ class Client:
     # The resources.
 
     def application_properties(self) -> dict[str, Any]:
-        """Return the version and such: ``{"version": "9.4.0", …}``; needs no login.
+        """Return the version and other properties, ``{"version": "9.4.0", …}``; needs no login.
 
         Source: https://developer.atlassian.com/server/bitbucket/rest/v906/api-group-system-maintenance/
         """
@@ -168,7 +168,7 @@ class Client:
         """Yield every repository that the user may see, personal and archived ones too.
 
         Args:
-            on_bad_row: As of ``projects``, for a repository without id or slug.
+            on_bad_row: As in ``projects``, for a repository without id or slug.
 
         Source: https://developer.atlassian.com/server/bitbucket/rest/v906/api-group-repository/;
         that personal ones are included: sourcegraph/sourcegraph. ``archived`` is ignored
@@ -186,7 +186,7 @@ class Client:
 
         Args:
             project: Whose repositories.
-            on_bad_row: As of ``projects``, for a repository without id or slug.
+            on_bad_row: As in ``projects``, for a repository without id or slug.
 
         Source: https://developer.atlassian.com/server/bitbucket/rest/v906/api-group-project/;
         that archived ones are included: jenkinsci/bitbucket-branch-source-plugin.
@@ -207,8 +207,8 @@ class Client:
         """Return the default branch, None if the repository is empty.
 
         Raises:
-            NoDefaultBranchError: The branch does not exist. Servers before 5.6 answer so for
-                empty repositories, too.
+            NoDefaultBranchError: The branch does not exist. Servers before 5.6 also answer this
+                way for empty repositories.
 
         Source: https://developer.atlassian.com/server/bitbucket/rest/v906/api-group-repository/;
         jenkinsci/blueocean-plugin and argoproj/argo-cd for the answers without a branch.
@@ -226,8 +226,8 @@ class Client:
     ) -> Iterator[Page[Commit]]:
         """Yield the commits reachable from ``until`` but not from ``since``, newest first.
 
-        The order is git's: by the date of the committer, so that after a merge old commits
-        stand between new ones.
+        The order is git's: by committer date, so after a merge old commits may be listed between
+        new ones.
 
         Args:
             repository: With its project.

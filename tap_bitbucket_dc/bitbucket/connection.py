@@ -44,10 +44,10 @@ _TIMEOUTS = (
 
 
 class Adapter(HTTPAdapter):
-    """Sends requests, directly or by a proxy, with one TLS context for all."""
+    """Sends requests, directly or through a proxy, with one TLS context for all."""
 
     def __init__(self, context: ssl.SSLContext, connections: int) -> None:
-        """Keep up to so many connections open."""
+        """Keep up to ``connections`` connections open."""
         self._context = context
         super().__init__(pool_connections=1, pool_maxsize=connections)
 
@@ -95,7 +95,7 @@ class Connection:
             self._trust_anyone()
 
     def adapter(self, connections: int) -> Adapter:
-        """Return an adapter that sends requests, and keeps up to so many connections open."""
+        """Return an adapter that keeps up to ``connections`` connections open."""
         return Adapter(self._context, connections)
 
     def _trust_anyone(self) -> None:
@@ -109,7 +109,7 @@ class Connection:
 
 
 def _hide(options: Options) -> None:
-    """Have the secrets among the options removed from messages and the log."""
+    """Remove the secrets among the options from messages and the log."""
     if options.token:
         redaction.hide(options.token)
     if options.password:

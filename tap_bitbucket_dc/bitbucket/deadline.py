@@ -21,8 +21,8 @@ import urllib3.connection
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LONGEST_TICK = 1.0  # seconds between two looks at what is under way
-TICKS = 10  # looks in the time that an answer may take
+LONGEST_TICK = 1.0  # seconds between two checks
+TICKS = 10  # checks within the time that an answer may take
 
 _thread = threading.local()
 
@@ -31,18 +31,18 @@ class Watch:
     """One request under way."""
 
     def __init__(self, end: float) -> None:
-        """Take the time at which it must be over."""
+        """Set the time by which it must be over."""
         self.end = end
         self.connection: _Watched | None = None
         self.socket: Any = None
-        """What the answer is read from: http.client lets go of it if the server will close it."""
+        """What the answer is read from: http.client drops it if the server will close it."""
         self.is_over = False
 
     def shut_down(self) -> None:
-        """Have the thread that reads from the connection meet its end."""
+        """Shut down the connection, so that the thread reading from it gets an error."""
         self.is_over = True
         connection = self.connection
-        # Someone else's by now: it went back to the pool just before.
+        # Another request uses it by now: it was returned to the pool just before.
         if connection is None or connection.watch is not self:
             return
         found: Any = connection.sock or self.socket
@@ -54,7 +54,7 @@ class Watch:
 
 
 class Deadline:
-    """Gives each request of a client the same time."""
+    """Gives each request of a client the same time limit."""
 
     def __init__(self, seconds: float) -> None:
         """Start no thread yet."""
@@ -66,7 +66,7 @@ class Deadline:
 
     @contextlib.contextmanager
     def watch(self) -> Iterator[None]:
-        """Hold while a request is sent and its answer is read.
+        """Limit the time in which a request is sent and its answer is read.
 
         Raises:
             ReadTimeout: It took too long.
@@ -92,7 +92,7 @@ class Deadline:
             raise requests.ReadTimeout(what) from None
 
     def close(self) -> None:
-        """End all that is under way, and the thread."""
+        """End all pending requests, and the thread."""
         self._closed.set()
         with self._lock:
             for watch in self._under_way:
@@ -102,7 +102,7 @@ class Deadline:
         while not self._closed.wait(min(LONGEST_TICK, self._seconds / TICKS)):
             now = time.monotonic()
             with self._lock:
-                # Again each time: it may have been between two connections.
+                # Repeated each time: a request may have been between two connections.
                 for watch in self._under_way:
                     if watch.end > now:
                         break
@@ -132,8 +132,8 @@ class _Watched(urllib3.connection.HTTPConnection):
     def connect(self) -> None:
         self._hold()
         super().connect()
-        # Whether certificates are checked is a setting, and said once: urllib3 would warn of
-        # each connection, and its warning could only be muted for the whole process.
+        # Disabled verification is logged once: urllib3 would warn about each connection, and its
+        # warning could only be silenced for the whole process.
         self.is_verified = True
 
     def request(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 as urllib3 has them

@@ -8,12 +8,12 @@
     └── SkippableError              this repository or project is not read, the others are
         ├── NoSuchCommitError           the range is read in full, or from its start
         ├── NoDefaultBranchError        the repository has no commits to read
-        ├── NoSuchResourceError         another resource may tell the same
+        ├── NoSuchResourceError         another resource may have the same information
         ├── InaccessibleError           no permission, or gone: no reason to fail the run
-        ├── RedirectError               proves nothing about the login
-        └── UnavailableError            the server may be down for all other requests, too
+        ├── RedirectError               does not show whether the login is valid
+        └── UnavailableError            the server may be down for all other requests too
 
-``code`` is what users find in the last line of the log, and can look up in the README.
+Users find ``code`` in the last line of the log, and can look it up in the README.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class NoDefaultBranchError(SkippableError):
 
 
 class NoSuchResourceError(SkippableError):
-    """404 without an error of Bitbucket's own: it has no such path, or is no Bitbucket."""
+    """404 without an error of Bitbucket's own: the path, or Bitbucket itself, is not there."""
 
     code = "not_bitbucket"
     remedy = NOT_BITBUCKET

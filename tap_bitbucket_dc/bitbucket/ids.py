@@ -1,4 +1,4 @@
-"""Keys, slugs and commit ids: which can stand in a path, and which are none. Without I/O."""
+"""Keys, slugs and commit ids: which are valid, and how they appear in a path. Without I/O."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _COMMIT_ID = re.compile(r"[0-9a-f]{40}")
 
 
 def segment(text: str) -> str:
-    """Return a key or slug as it stands in a path.
+    """Return a key or slug as it appears in a path.
 
     Raises:
-        SkippableError: In a path it would mean another directory.
+        SkippableError: It is empty or consists of dots, which change the directory of a path.
     """
     if not text.strip("."):
-        raise SkippableError(f"{text!r} is no key or slug.")
+        raise SkippableError(f"{text!r} is not a valid key or slug.")
     return quote(text, safe="~")
 
 
@@ -52,17 +52,17 @@ def is_commit_id(text: str) -> bool:
 
 
 def require_commit_ids(commits: list[Commit], url: str) -> None:
-    """Check that all commits have an id as git has.
+    """Check that all commits have a valid id.
 
     Raises:
         SkippableError: One has not; ``url`` is where it comes from.
     """
     ids = [commit.id for commit in commits]
-    # All at once, which is ten times as fast as one by one.
+    # All at once: ten times as fast as one by one.
     joined = "".join(ids)
     with contextlib.suppress(ValueError):
         if {*map(len, ids)} <= {DIGITS} and bytes.fromhex(joined).hex() == joined:
             return
     wrong = next(id_ for id_ in ids if not is_commit_id(id_))
-    what = f"The answer of {url} has a commit whose id is {wrong!r}."
+    what = f"The answer of {url} has a commit with the invalid id {wrong!r}."
     raise SkippableError(what, url=url, status=HTTPStatus.OK)

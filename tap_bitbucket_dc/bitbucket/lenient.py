@@ -1,6 +1,6 @@
 """Reads an object that does not fit its structure: the fields that do fit are kept.
 
-One loop for all structures in ``models``. Strict parsing comes first, this is the exception.
+One loop for all structures in ``models``. Used only after strict parsing has failed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Object = TypeVar("Object", bound=Model)
 def lenient(
     kind: type[Object], found: object, on_bad_date: Callable[[object], None] = lambda _: None
 ) -> Object:
-    """Return an object of which some fields may have other types: they get their defaults.
+    """Return an object in which fields of another type get their defaults.
 
     Args:
         kind: The structure to return.

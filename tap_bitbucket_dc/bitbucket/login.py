@@ -1,4 +1,4 @@
-"""What answers say about the login: whose it is, and whether it is valid. Without I/O.
+"""What answers reveal about the login: whose it is, and whether it is valid. Without I/O.
 
 Bitbucket does not always refuse an invalid login. Where public access is allowed, it treats
 the request as anonymous and answers 200, with fewer rows or none. An answer to a known user
@@ -39,10 +39,10 @@ BASIC_IS_OFF = (
 
 
 class Login:
-    """What the answers so far say about the login."""
+    """What the answers so far reveal about the login."""
 
     def __init__(self, *, is_basic: bool) -> None:
-        """Know nothing yet; ``is_basic`` if a password is sent and not a token."""
+        """Start without answers; ``is_basic`` if a password is sent and not a token."""
         self._is_basic = is_basic
         self.user: str | None = None
         """The login that the server named in its last answer, None before."""
@@ -69,7 +69,7 @@ class Login:
         if "captcha" in denied.lower() or answer.names("Captcha"):
             return _fatal(answer, "captcha_required", CAPTCHA)
         # "Basic Authentication has been disabled on this instance."
-        # Source: atlassian/data-center-helm-charts. In which field it stands is not known.
+        # Source: atlassian/data-center-helm-charts. Which field contains it is not known.
         if self._is_basic and re.search(rb"(?i)basic.{0,40}(disabled|not )", answer.body):
             return _fatal(answer, "basic_auth_disabled", BASIC_IS_OFF)
         if answer.status == HTTPStatus.UNAUTHORIZED:

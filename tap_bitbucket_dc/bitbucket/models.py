@@ -1,4 +1,4 @@
-"""Bitbucket's objects as typed structures; what is not read of them is skipped.
+"""Bitbucket's objects as typed structures; fields that the tap does not use are skipped.
 
 msgspec checks the types while it parses and makes no dictionaries: three times as fast, in
 half the memory. ``gc=False`` keeps the garbage collector from walking through the structures.
@@ -88,7 +88,7 @@ class Project(Model, frozen=True):
 
     @property
     def path_key(self) -> str:
-        """The key as it stands in URLs: ``PAY``, or ``~`` and the owner's slug.
+        """The key as it appears in URLs: ``PAY``, or ``~`` and the owner's slug.
 
         The key of a personal project is in upper case, the slug is as in its URLs.
 
@@ -105,13 +105,13 @@ class Project(Model, frozen=True):
 
 
 class OriginProject(Model, frozen=True):
-    """What a fork tells about the project of its origin."""
+    """What a fork says about the project of its origin."""
 
     key: str | None = None
 
 
 class Origin(Model, frozen=True):
-    """The repository that a fork was made from; reduced if one may not see it."""
+    """The repository that a fork was made from; reduced if the user may not see it."""
 
     id: int | None = None
     slug: str | None = None
@@ -119,7 +119,7 @@ class Origin(Model, frozen=True):
 
 
 class Repository(Model, frozen=True):
-    """A repository; its id stays when it is renamed or moved."""
+    """A repository; its id does not change when it is renamed or moved."""
 
     id: int
     slug: str
@@ -144,7 +144,7 @@ class Repository(Model, frozen=True):
 
     @property
     def path_key(self) -> str:
-        """Its project's key as it stands in URLs, "" if the project is not known."""
+        """Its project's key as it appears in URLs, "" if the project is not known."""
         return self.project.path_key if self.project else ""
 
     @property
@@ -185,7 +185,7 @@ class Parent(Model, frozen=True):
 
 
 class Properties(Model, frozen=True, rename={"issue_keys": "jira-key"}):
-    """What Bitbucket found out about a commit."""
+    """What Bitbucket has recognized in a commit."""
 
     issue_keys: tuple[str, ...] = ()
 

@@ -11,21 +11,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Where the server is, how to log in, and how hard to work it.
+    """Where the server is, how to log in, and how fast to send requests.
 
-    Either ``token``, or ``username`` and ``password`` are needed.
+    Either ``token``, or ``username`` and ``password``, is required.
 
     Attributes:
         base_url: What users open in the browser, with the context path if there is one.
         token: HTTP access token of a user, project or repository, sent as Bearer.
         username: For Basic authentication, if there is no token.
         password: The same.
-        concurrency: Most requests under way at once.
-        requests_per_second: Our own speed limit, None for none; the server may have another.
-        page_size: Rows to ask for per page; the server's own limit wins.
-        request_timeout: Seconds in which an answer must be complete.
-        max_retries: Times that a request is repeated after its first failure.
-        max_wait: Longest single wait in seconds that the server may ask for by Retry-After.
+        concurrency: Maximum number of requests at once.
+        requests_per_second: The client's own rate limit, None for none.
+        page_size: Rows to request per page; the server's own limit takes precedence.
+        request_timeout: Seconds within which an answer must be complete.
+        max_retries: How often a request is repeated after its first failure.
+        max_wait: Longest single wait, in seconds, that is accepted from Retry-After.
         ca_bundle: PEM file or directory of the CAs to trust, None for those of the system.
         client_certificate: PEM file, for servers that ask for one.
         client_key: PEM file of its key, if the key is not in the same file.

@@ -1,4 +1,4 @@
-"""Listings: one loop that follows their pages, alone or several pages at once.
+"""Listings: one loop that follows their pages, one by one or several at once.
 
 Source: https://developer.atlassian.com/server/bitbucket/rest/v906/intro/ ("Paged APIs").
 """
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
     from concurrent.futures import Executor, Future
 
-MOST_EQUAL_PAGES = 1000  # in a row; pages without rows are equal, too
-LEAST_ROWS = 25  # that a page counts for, so that listings of small pages end as well
+MOST_EQUAL_PAGES = 1000  # in a row; pages without rows are equal too
+LEAST_ROWS = 25  # that each page counts as, so that listings of small pages end too
 
 Row = TypeVar("Row")
 
@@ -44,13 +44,13 @@ class Page(Generic[Row]):
 
 @dataclass(frozen=True)
 class Ahead:
-    """Where and when pages are requested before the page in front of them has arrived."""
+    """Where and when pages are requested before the previous page has arrived."""
 
     threads: Executor
     most: int
     """Pages requested at once."""
     its_turn: Callable[[], bool]
-    """Whether the rows are wanted next: before that, it is not worth guessing."""
+    """Whether these rows are needed next; before that, guessing is not worth it."""
 
 
 def page_of(
@@ -63,13 +63,13 @@ def page_of(
         start: Where the page starts.
         url: Where it was requested, for the error.
         row: Returns a row from plain JSON, None to leave it out.
-        most: Rows that were asked for.
+        most: Rows that were requested.
 
     Raises:
-        SkippableError: It is not a page, has more rows than were asked for, or is not the last
-            one and does not lead further.
+        SkippableError: It is not a page, has more rows than were requested, or is not the last
+            one and has no valid ``nextPageStart``.
 
-    ``nextPageStart`` is not always start + size: rows that one may not see count as well. On
+    ``nextPageStart`` is not always start + size: rows that the user may not see count too. On
     the last page it is missing or null.
 
     Source: https://developer.atlassian.com/server/bitbucket/rest/v906/intro/ ("Paged APIs");
@@ -107,7 +107,7 @@ def pages(
     ahead: Ahead | None = None,
     most: int | None = None,
 ) -> Iterator[Page[Row]]:
-    """Yield the pages of a listing in order, each where the one before it says.
+    """Yield the pages of a listing in order, each starting where the previous one says.
 
     Args:
         ask: Returns the page at a start. Called in threads if ``ahead`` is given.
@@ -118,8 +118,8 @@ def pages(
         most: Rows that such a listing can have, None for any number.
 
     Raises:
-        SkippableError: The pages lead nowhere: too many in a row have the same rows, or none,
-            or there are far too many.
+        SkippableError: The listing does not end: too many pages in a row have the same rows or
+            none, or there are too many rows.
     """
     values: list[Row] = []
     equal = rows = 0
@@ -129,11 +129,11 @@ def pages(
             equal = equal + 1 if page.values == values else 0
             values = page.values
             if equal > MOST_EQUAL_PAGES:
-                what = "goes on for ever, with empty pages or the same rows"
+                what = "does not end: it repeats empty pages or the same rows"
                 raise SkippableError(f"The listing {url} {what}.", url=url)
             rows += max(len(values), LEAST_ROWS)
             if most is not None and rows > most:
-                what = "goes on for ever: nobody has as many"
+                what = "does not end: no server has this many rows"
                 raise SkippableError(f"The listing {url} {what}.", url=url)
             yield page
 
@@ -151,9 +151,9 @@ def _guessed(
 ) -> Generator[Page[Row], None, None]:
     """Yield the pages; request following ones where they would start if all had equal size.
 
-    A page that was guessed is used only if the page before it confirms its start. A wrong
-    guess costs requests but no rows, and ends the guessing. Never are more pages requested
-    ahead than half as many again as were read, so that short listings waste few requests.
+    A guessed page is used only if the page before it confirms its start. A wrong guess costs
+    requests but no rows, and ends the guessing. At most one and a half times as many pages are
+    requested ahead as have been read, so that short listings waste few requests.
     """
     asked: deque[tuple[int, Future[Page[Row]]]] = deque()
     expected: int | None = start

@@ -1,7 +1,7 @@
 """Reads one path of the REST API: as a typed object or pages of them, or raises an error.
 
-Puts together what is sent (``transport``), what an answer means (``refusals``, ``login``) and
-how it is parsed (``models``, ``lenient``). Does not know which resources there are.
+Sends requests with ``transport``, interprets answers with ``refusals`` and ``login``, and parses
+them with ``models`` and ``lenient``. Does not know which resources exist.
 """
 
 from __future__ import annotations
@@ -71,11 +71,11 @@ class Reader:
         """Yield the pages of a listing in order; see ``paging.pages``.
 
         Args:
-            kind: Of the rows.
-            path: Of the listing.
-            query: Of the listing, without page.
+            kind: The structure of a row.
+            path: The path of the listing.
+            query: Its query, without ``start`` and ``limit``.
             start: Where the first page starts.
-            ahead: Request pages ahead.
+            ahead: How to request pages ahead, None to request them one by one.
             most: Rows that such a listing can have.
             on_bad_row: Called with a row that lacks its key, and the error; the row is left
                 out. None raises the error.
@@ -147,7 +147,7 @@ class Reader:
             return None
 
     def model(self, kind: type[Object], url: str, found: object) -> Object:
-        """Return an object from an answer, whatever of it fits."""
+        """Return an object from an answer, with the fields that fit."""
         if isinstance(found, kind):
             return found
         try:
@@ -160,7 +160,7 @@ class Reader:
         if not self._has_warned_of_dates:
             self._has_warned_of_dates = True
             shown = printable(repr(value))
-            logger.warning("Bitbucket sent %s as a date: dates like this are left out", shown)
+            logger.warning("Bitbucket sent %s as a date: dates like this become null", shown)
 
     def _unexpected(self, path: str) -> SkippableError:
         url = self.url(path)

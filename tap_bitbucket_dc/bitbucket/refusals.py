@@ -1,7 +1,7 @@
 """What an answer other than 200 and 204 means. Without I/O.
 
 Source: https://developer.atlassian.com/server/bitbucket/rest/v906/intro/ ("Errors &
-Validation"), if a rule does not name another.
+Validation"), unless a rule names another one.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ Error = TypeVar("Error", bound=errors.BitbucketError)
 
 
 def refusal(answer: Answer, login: Login) -> errors.BitbucketError:
-    """Return the error for an answer, once it is not worth repeating the request.
+    """Return the error for an answer that will not be retried.
 
-    Names of exceptions are known by their ends: Stash had them in other packages.
+    Exceptions are recognized by the last part of their names: Stash had other packages.
     """
     # https://confluence.atlassian.com/bitbucketserver/
     # improving-instance-stability-with-rate-limiting-976171954.html
@@ -47,7 +47,7 @@ def _not_found(answer: Answer) -> errors.SkippableError:
     is_bad_commit = answer.status == HTTPStatus.BAD_REQUEST and "/commits?" in answer.url
     if answer.names("NoSuchCommit") or is_bad_commit:
         return _error(errors.NoSuchCommitError, answer)
-    # The branch was never pushed or was deleted; before 5.6 also said of empty repositories.
+    # The branch was never pushed or was deleted; before 5.6 also sent for empty repositories.
     # Source: argoproj/argo-cd; jenkinsci/blueocean-plugin.
     if answer.names("NoDefaultBranch"):
         return _error(errors.NoDefaultBranchError, answer)

@@ -30,12 +30,12 @@ class Throttle:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] | None = None,
     ) -> None:
-        """Begin open, with no pause.
+        """Start open, without a pause.
 
         Args:
-            at_once: Most requests under way at a time.
-            per_second: Most requests started per second, None for no limit.
-            clock: Returns seconds that never go back.
+            at_once: Maximum number of requests at a time.
+            per_second: Maximum number of requests started per second, None for no limit.
+            clock: Returns monotonic seconds.
             sleep: Replaces the sleep before a retry, for example in tests.
         """
         self._at_once = at_once
@@ -55,14 +55,14 @@ class Throttle:
         """Wait for a turn and hold it for one request.
 
         Args:
-            again: The request failed before. It goes ahead of new ones, so that none
-                runs out of retries because others keep getting in first.
+            again: The request failed before. It goes ahead of new requests, so that it does not
+                run out of retries because others keep overtaking it.
 
         Raises:
             ClosedError: The throttle was closed.
         """
         with self._lock:
-            # In order of arrival: results are used in order, so a request that is always
+            # In order of arrival: results are used in order, so a request that keeps being
             # overtaken would hold up all those behind it.
             mine = threading.Condition(self._lock)
             self._queue.insert(self._retries_waiting if again else len(self._queue), mine)

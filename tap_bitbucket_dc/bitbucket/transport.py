@@ -43,12 +43,12 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT = 10.0  # seconds
 FIRST_BACKOFF = 0.5  # seconds; each next one is twice as long
 LONGEST_BACKOFF = 30.0  # seconds
-LARGEST_ROW = 6 * 1024  # bytes, on average of a page; most commits have less than 1,000
-LEAST_ROWS = 1000  # for which there is room in any answer
+LARGEST_ROW = 6 * 1024  # bytes, on average over a page; most commits have less than 1,000
+LEAST_ROWS = 1000  # that any answer has room for
 LONGEST_DATE = 100  # characters
 MOST_REDIRECTS = 3
 LONGEST_PLACE = 1000  # characters of a redirect's Location that are shown
-MOST_ESCAPES = 4  # of one character in a redirect, one around the other
+MOST_ESCAPES = 4  # levels of percent-encoding that are resolved in a redirect
 
 RETRIED = frozenset(
     {
@@ -80,7 +80,7 @@ class Transport:
 
         Args:
             options: Where to send requests, and how.
-            throttle: Decides when each is sent, by default as ``options`` say.
+            throttle: Decides when each is sent; by default created from ``options``.
             adapter: Sends them, by default over the network.
 
         Raises:
@@ -112,8 +112,8 @@ class Transport:
     def get(self, url: str, decoder: Decoder[Any] = ANY) -> Answer:
         """Return the answer, whatever its status; repeat the request while that may help.
 
-        It is repeated after 429, 500, 502, 503 and 504, trouble on the network, and JSON that
-        is cut off. Never after 401 and 403: a few of them, and Bitbucket demands a captcha.
+        It is repeated after 429, 500, 502, 503 and 504, network errors, and JSON that is cut off.
+        Never after 401 and 403: after a few of them, Bitbucket demands a captcha.
 
         Source: the retries of jenkinsci/atlassian-bitbucket-server-integration-plugin (429);
         Javadoc of CaptchaRequiredAuthenticationException.
@@ -123,7 +123,7 @@ class Transport:
             decoder: For the JSON of a 200. JSON that does not fit its type is returned plain.
 
         Raises:
-            BitbucketError: No answer after all retries, or not one that can be used.
+            BitbucketError: There was no usable answer after all retries.
             ClosedError: The transport was closed.
         """
         for attempt in range(self._max_retries + 1):
@@ -259,7 +259,7 @@ def _joined(url: str, location: str) -> str:
 
 
 def _climbs(url: str) -> bool:
-    """Return whether a path may lead elsewhere once its escapes are resolved."""
+    """Return whether a path may lead elsewhere once its escapes have been resolved."""
     path = urlsplit(url).path
     for _ in range(MOST_ESCAPES):
         path = unquote(path)

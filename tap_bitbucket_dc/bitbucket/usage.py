@@ -1,6 +1,6 @@
 """How many requests went to each endpoint, and how long their answers took.
 
-Names of projects and repositories are taken out of the addresses:
+Names of projects and repositories are replaced in the addresses:
 ``/projects/{project_key}/repos/{repository_slug}/commits``.
 """
 
@@ -20,16 +20,16 @@ class Requests(NamedTuple):
 
     answers: int = 0
     seconds: float = 0.0
-    """Until the last byte of each answer, added up."""
+    """Sum of the times until the last byte of each answer."""
     failed: int = 0
-    """Of these answered with 4xx or 5xx."""
+    """Those of them answered with 4xx or 5xx."""
 
 
 class Usage:
     """Counts requests by endpoint. Safe to use from many threads."""
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Start with none."""
         self._counting = threading.Lock()
         self._found: dict[str, Requests] = {}
 

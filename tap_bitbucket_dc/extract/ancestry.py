@@ -1,7 +1,7 @@
-"""The graph of the commits that a server sends: which of them are missing, by its own word.
+"""The graph of the commits that a server sends, which shows which of them are missing.
 
-A commit names its parents. So an answer proves itself: each parent has to arrive as well, unless
-it lies outside of the range that was asked for. Sends no request and knows no bookmark.
+A commit names its parents. So answers prove their own completeness: each parent has to arrive as
+well, unless it lies outside of the requested range. Sends no requests and knows no bookmarks.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ class Ancestry:
     """
 
     def __init__(self, until: str | None = None, *, is_whole: bool = False) -> None:
-        """Begin with nothing.
+        """Start with no commits.
 
         Args:
-            until: Has to arrive.
-            is_whole: Whether the range is a whole history. Wrong clocks do not matter to it.
+            until: The commit that has to arrive, None if none in particular.
+            is_whole: Whether the range is a whole history, to which wrong clocks do not matter.
         """
         self.until = until
         self.missing: set[str] = {until} if until else set()
-        """Commits that were asked for, or are named as a parent, and have not arrived."""
+        """Commits that were requested, or are named as a parent, and have not arrived."""
         self.outside: set[str] = set()
         """Those of them that lie outside of the range, so that they need not arrive."""
         self.has_root = False
@@ -63,7 +63,7 @@ class Ancestry:
         return self.missing - self.outside
 
     def begin(self) -> None:
-        """Note that another listing begins, whose dates start anew."""
+        """Note that another listing begins, with its own order of dates."""
         self._last_date = None
 
     def take(self, commits: list[Commit]) -> list[Commit]:

@@ -1,6 +1,6 @@
 """All projects, their repositories and a visit to each: in order, read ahead in threads.
 
-One flat prefetch spans the repositories of all projects. With one for each project, small
+One flat prefetch spans the repositories of all projects. With one prefetch per project, small
 projects would leave most threads idle.
 """
 
@@ -48,7 +48,7 @@ class Turn:
         found: Iterator[DefaultBranch | CommitPage],
         outcome: Outcome,
     ) -> None:
-        """Take what a visit yields; its failures go to the outcome."""
+        """Wrap what a visit yields; its failures go to the outcome."""
         self.repository = repository
         self.branch: str | None = None
         """Short name of the default branch as last read, None if there is none."""
@@ -80,7 +80,7 @@ class Turn:
 
 
 class Crawl:
-    """One run over everything that is wanted, handed out in the order of the listing.
+    """One run over everything that is wanted, in the order of the listing.
 
     ::
 
@@ -101,7 +101,7 @@ class Crawl:
         concurrency: int,
         on_wait: Callable[[], None],
     ) -> None:
-        """Ask nothing yet.
+        """Send no request yet.
 
         Args:
             client: Where to read.
@@ -124,7 +124,7 @@ class Crawl:
         """Repositories whose turn is over."""
 
     def __enter__(self) -> Self:
-        """Make the pools of threads; each starts its threads when they are needed."""
+        """Create the thread pools; each starts its threads when they are needed."""
         pool = functools.partial(
             Prefetch,
             workers=self._concurrency,
@@ -138,7 +138,7 @@ class Crawl:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Cancel what was asked ahead, and wait for the threads to end."""
+        """Cancel what was requested ahead, and wait for the threads to end."""
         self._client.close()
         self._threads.close()
 
@@ -174,7 +174,7 @@ class Crawl:
         )
 
     def gone(self, names: dict[int, str | None]) -> list[int]:
-        """Return the ids of repositories that were read before and exist no more.
+        """Return the ids of repositories that were read before and no longer exist.
 
         Args:
             names: ``KEY/slug`` by id as the state has them, None where it has none.

@@ -1,6 +1,7 @@
 """Which projects and repositories are read: the keys, globs and switches of the settings.
 
-Knows the settings and the models. Case does not matter, as in Bitbucket's URLs.
+Knows the settings and the models, and sends no requests. Case does not matter, as in Bitbucket's
+URLs.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class Filters:
             key: Of the project: ``PAY``, or ``~ada`` for a personal one.
         """
         wanted = self._any(self._projects, key) if self._projects else True
-        # Counts as a match even if another filter leaves the project out.
+        # Counts as a match even if another filter excludes the project.
         excluded = self._any(self._not_projects, key)
         if self._repositories:
             # Only a repository counts as a match of these patterns, not its project.
@@ -93,7 +94,7 @@ class Filters:
         return shard_of(id_, self._shards) == self._shard
 
     def all_personal(self) -> bool:
-        """Return whether to look through all personal projects, and not only named ones."""
+        """Return whether to list all personal projects, and not only named ones."""
         patterns = self._projects or self._repositories
         if any(p.key.startswith("~") and p.is_glob_of_keys for p in patterns):
             return True
@@ -113,7 +114,7 @@ class Filters:
             repositories: Whether repositories were listed, and not only projects.
         """
         matched = set(self._matched)  # `project` below adds to it
-        # A project that other filters keep from being listed is no mistake.
+        # Projects that are not listed because of other filters are not mistakes.
         personal = self.all_personal()
         patterns = self._projects + [
             p for p in self._not_projects if personal or not p.key.startswith("~")

@@ -1,8 +1,8 @@
-"""The history of one repository, read until it is complete by its own graph.
+"""The history of one repository, read until its own graph shows that it is complete.
 
-An answer of a server may be wrong although its status is 200: empty, cut short, shifted, or
-without a row. What is missing is asked for once more. If it does not come then either, reading
-fails, and the caller's bookmark does not move. Knows no bookmark.
+An answer may be wrong although its status is 200: empty, cut short, shifted, or with a row missing.
+Whatever is missing is requested once more. If it is still missing, reading fails, and the caller's
+bookmark does not move. Knows no bookmarks itself.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
     from tap_bitbucket_dc.bitbucket import Ahead, Client, Commit, Page, Repository
 
-MOST_KEPT = 10_000  # removed commits in memory while it is not certain that they are
+MOST_KEPT = 10_000  # commits in memory while it is not certain that they were removed
 MOST_NAMED = 3  # ids in a sentence
 
 logger = logging.getLogger("tap-bitbucket-dc")
 
 
 class Removed(NamedTuple):
-    """What leads to a former head and not to the new one, as the server says."""
+    """What is reachable from a former head and not from the new one, as the server says."""
 
     until: str
     """The former head."""
@@ -34,20 +34,20 @@ class Removed(NamedTuple):
     """The new head."""
     seen: Ancestry
     commits: list[Commit]
-    """Not all of them, if they are more than ``MOST_KEPT``."""
+    """Not all of them, if there are more than ``MOST_KEPT``."""
 
 
 class History:
     """Reads the commits of one repository."""
 
     def __init__(self, client: Client, repository: Repository, ahead: Ahead | None) -> None:
-        """Ask nothing yet.
+        """Send no request yet.
 
         Args:
             client: Where to read.
             repository: What to read.
-            ahead: How the pages of a whole history are requested in parallel; None for one
-                after the other.
+            ahead: How to request the pages of a whole history in parallel, None to request
+                them one after the other.
         """
         self._client = client
         self._repository = repository
@@ -60,7 +60,7 @@ class History:
         Raises:
             NoSuchCommitError: ``until`` or ``since`` is not in the repository, or not any more.
         """
-        # What is new is mostly one page: only a whole history is requested ahead.
+        # New commits usually fit on one page: only a whole history is requested ahead.
         ahead = self._ahead if since is None else None
         with _emptied_is_unknown():
             yield from self._client.commits(
@@ -76,7 +76,7 @@ class History:
         return True
 
     def count(self, until: str) -> int | None:
-        """Return how many commits lead to ``until``, None if the server does not tell.
+        """Return how many commits are reachable from ``until``, None if the server does not tell.
 
         Raises:
             NoSuchCommitError: ``until`` is not in the repository, or not any more.
@@ -106,18 +106,18 @@ class History:
             yield seen.take(page.values)
 
     def rest(self, seen: Ancestry, since: str | None = None) -> Iterator[list[Commit]]:
-        """Yield what is missing of a range; each missing commit is asked for once.
+        """Yield what is missing of a range; each missing commit is requested once.
 
-        A parent lies behind ``since`` if nothing leads to it from there. Any other answer has to
-        begin with the commit that was asked for. The end of the range itself lies behind
-        ``since`` only if the opposite range says so, see ``Visit``.
+        A parent lies behind ``since`` if the range from ``since`` to it is empty. Any other answer
+        has to contain the requested commit. The end of the range itself lies behind ``since`` only
+        if the opposite range says so, see ``Visit``.
 
         Args:
             seen: The range as it arrived, with what is known to lie outside of it.
             since: Where the range ends, None if it is a whole history.
 
         Raises:
-            SkippableError: A commit does not come, although the server says that it must.
+            SkippableError: A commit is missing, although other answers show that it exists.
         """
         while wanted := seen.wanted():
             commit = min(wanted)  # any of them, but the same one in every run
@@ -137,23 +137,23 @@ class History:
                 seen.outside.add(commit)
             elif not seen.is_skewed:
                 logger.warning(
-                    "%s: Bitbucket left out commits; asked once more, it sent them",
+                    "%s: Bitbucket left out commits, and sent them when asked again",
                     self._repository,
                 )
 
     def removed(self, old: str, new: str, reachable: Ancestry) -> Removed:
-        """Return what leads to a former head and not to the new one.
+        """Return what is reachable from a former head and not from the new one.
 
-        If the former head is among it, it is complete.
+        If it contains the former head, it is complete.
 
         Args:
             old: The former head.
             new: The new head.
-            reachable: What is known to lead to the new head.
+            reachable: What is known to be reachable from the new head.
 
         Raises:
             NoSuchCommitError: One of them is not in the repository, or not any more.
-            SkippableError: A commit does not come, although the server says that it must.
+            SkippableError: A commit is missing, although other answers show that it exists.
         """
         removed = Removed(old, new, Ancestry(old), [])
         seen = removed.seen
@@ -167,17 +167,17 @@ class History:
         return removed
 
     def gone(self, removed: Removed, reachable: Ancestry) -> Iterator[list[Commit]]:
-        """Yield the commits that were removed, and none that the new head leads to.
+        """Yield the commits that were removed, and none that is reachable from the new head.
 
-        Wrong clocks mislead git (see ``Ancestry``). At any sign of them, and where the whole
-        history of the new head is known anyway, that history decides.
+        Wrong clocks mislead git (see ``Ancestry``). At any sign of them, or if the whole history of
+        the new head is known anyway, that history decides.
 
         Args:
             removed: What the server says was removed.
-            reachable: What is known to lead to the new head.
+            reachable: What is known to be reachable from the new head.
 
         Raises:
-            SkippableError: Commits do not come, although the server says that they must.
+            SkippableError: Commits are missing, although other answers show that they exist.
         """
         gone, new = removed.seen, removed.since
         again: Iterable[list[Commit]] = [removed.commits]
@@ -200,15 +200,15 @@ class History:
             raise self.incomplete({removed.until})
 
     def complete(self, seen: Ancestry, until: str) -> Iterator[list[Commit]]:
-        """Yield all commits that lead to ``until``."""
+        """Yield all commits reachable from ``until``."""
         yield from self.read(seen, until)
         yield from self.rest(seen)
 
     def whole(self, until: str) -> Ancestry:
-        """Return all commits that lead to ``until``, read only to compare them with others.
+        """Return all commits reachable from ``until``, read only to compare them with others.
 
         Raises:
-            SkippableError: A commit does not come, although the server says that it must.
+            SkippableError: A commit is missing, although other answers show that it exists.
         """
         if until not in self._wholes:
             seen = Ancestry(until, is_whole=True)
@@ -218,7 +218,7 @@ class History:
         return self._wholes[until]
 
     def _not_behind(self, since: str | None, commits: list[Commit]) -> list[Commit]:
-        """Return those that do not lead to ``since``.
+        """Return those that are not reachable from ``since``.
 
         Wrong clocks mislead git: it may list what ``since`` excludes (see ``Ancestry``).
         """
@@ -228,19 +228,19 @@ class History:
         return [commit for commit in commits if commit.id not in behind]
 
     def incomplete(self, missing: Iterable[str]) -> errors.SkippableError:
-        """Return the error that names commits that did not come."""
+        """Return the error that names missing commits."""
         ids = sorted(missing)
         more = f" and {len(ids) - MOST_NAMED} more" if len(ids) > MOST_NAMED else ""
         what = (
             f"The answers about the commits of {self._repository} are incomplete: "
-            f"{', '.join(ids[:MOST_NAMED])}{more} must be there, but did not come."
+            f"{', '.join(ids[:MOST_NAMED])}{more} must exist, but did not arrive."
         )
         return errors.SkippableError(what, url=self._repository.url or "")
 
 
 @contextlib.contextmanager
 def _emptied_is_unknown() -> Iterator[None]:
-    """Raise NoSuchCommitError where a repository was emptied: it knows no commit any more."""
+    """Raise NoSuchCommitError for a repository that was emptied: it has no commits any more."""
     try:
         yield
     except errors.NoDefaultBranchError as error:

@@ -1,7 +1,7 @@
 """The projects and repositories that are visible and pass the filters.
 
-Knows the listings of Bitbucket and what they leave out: personal projects, projects of which
-only a repository may be seen, and repositories that are gone.
+Knows the listings of Bitbucket and what they omit: personal projects, projects of which only a
+repository is visible, and repositories that are gone. Knows nothing of branches and commits.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ class Listed(NamedTuple):
 
 
 class Listing:
-    """What one run lists, each project and repository once."""
+    """The projects and repositories of one run, each listed once."""
 
     def __init__(self, client: Client, filters: Filters, outcome: Outcome) -> None:
-        """Ask nothing yet."""
+        """Send no request yet."""
         self._client = client
         self._filters = filters
         self._outcome = outcome
@@ -45,7 +45,7 @@ class Listing:
         self.others = 0
         """Repositories listed so far that pass the filters and belong to other shards."""
         self.complete = False
-        """Whether ``known`` grows no more."""
+        """Whether ``known`` is final."""
 
     def projects(self) -> list[Project]:
         """Return the projects that pass the filters.
@@ -108,14 +108,14 @@ class Listing:
         """Return the ids of repositories that do not exist any more.
 
         Only a 404 by the name last known counts: filters and lost permissions hide repositories,
-        and one that was renamed or moved may have left its name to another.
+        and another repository may have taken the name of one that was renamed or moved.
 
         Args:
             names: ``KEY/slug`` by id as the state has them, None where it has none.
         """
         unseen = [(id_, name) for id_, name in names.items() if name and id_ not in self._seen]
         expected = [u for u in unseen if self._filters.project(u[1].partition("/")[0])]
-        # A random sample: always the same ones would shield those behind them.
+        # A random sample: a fixed one would never reach the others.
         sample = random.sample(expected, min(len(expected), MOST_PROBES))
         return [id_ for id_, name in sample if self._is_gone(name)]
 
@@ -147,9 +147,9 @@ class Listing:
         return True
 
     def _named(self, missing: list[str]) -> Iterator[Project]:
-        """Yield the projects that a filter names and the listing leaves out.
+        """Yield the projects that a filter names and the listing omits.
 
-        These are personal projects, and projects of which only a repository may be seen.
+        These are personal projects, and projects of which only a repository is visible.
         """
         for key in missing:
             try:
@@ -174,7 +174,7 @@ class Listing:
             key = printable(project.key)
             known = self._projects.setdefault(project.id, key)
             if known != key:
-                # Their repositories are read, because these have ids of their own.
+                # Their repositories are read nevertheless: these have their own ids.
                 self._outcome.failed(key, _same_id("projects", known, key, project.id))
         return passing
 
@@ -187,5 +187,5 @@ def _name(row: dict[str, Any], key: str, kind: str) -> str:
 
 def _same_id(kind: str, one: str, other: str, id_: int) -> errors.SkippableError:
     return errors.SkippableError(
-        f"Bitbucket lists the {kind} {one} and {other} with one id, {id_}."
+        f"Bitbucket lists the {kind} {one} and {other} with the same id, {id_}."
     )

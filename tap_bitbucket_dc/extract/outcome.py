@@ -1,7 +1,8 @@
 """What went wrong on the way, and what the run ends with.
 
 A repository's trouble does not stop the others: it is noted here, and the run ends with an
-error that names it. Knows the errors and their remedies, and sends no request itself.
+error that names it. Knows the errors and their remedies. Sends no requests, except
+by the ``probe`` it is given.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class Outcome:
     """The failures and refusals of one run."""
 
     def __init__(self, probe: Callable[[], object]) -> None:
-        """Begin without any.
+        """Start without any.
 
         Args:
             probe: Asks the server something that needs no permission. It raises
@@ -45,8 +46,8 @@ class Outcome:
         """Note that a repository or project could not be read; the run goes on.
 
         Raises:
-            FatalError: The server is down. Without this, thousands of repositories would
-                each be tried until the last retry.
+            FatalError: The server is down. Otherwise thousands of repositories would each use up
+                all retries.
         """
         logger.warning("%s was not read: %s", name, error)
         self._failures[name] = error
@@ -63,7 +64,7 @@ class Outcome:
             pass  # any other answer shows that the server is up
 
     def refused(self, name: str, error: errors.InaccessibleError) -> None:
-        """Note that a repository or project is inaccessible: no failure, unless all are."""
+        """Note that a repository or project is inaccessible: not a failure, unless all are."""
         logger.warning("%s is inaccessible: %s", name, error.args[0])
         self._refusals[name] = error
 
@@ -114,7 +115,7 @@ class Outcome:
     def _no_access(self) -> errors.FatalError:
         first = next(iter(self._refusals.values()))
         names = _enumerated(list(self._refusals))
-        what = f"No access to {names}, and there is nothing else: see {first.url}."
+        what = f"No access to {names}, and nothing else is visible: see {first.url}."
         code = "invalid_permissions"
         return errors.FatalError(what, code=code, remedy=GRANT, url=first.url, status=first.status)
 
@@ -131,7 +132,7 @@ def _down(what: str, error: errors.UnavailableError) -> errors.FatalError:
 
 
 def _nothing(base_url: str, unmatched: list[str]) -> errors.FatalError:
-    what = f"The login is right, but {base_url} shows no repository that passes the filters"
+    what = f"The login is valid, but {base_url} shows no repository that passes the filters"
     what += f": nothing matches {_enumerated(unmatched)}." if unmatched else "."
     remedy = "Grant the user (or token) read permission, or change the filters."
     return errors.FatalError(what, code="no_resources", remedy=remedy)

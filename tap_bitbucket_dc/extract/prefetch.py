@@ -59,7 +59,7 @@ class Prefetch:
         traceback: TracebackType | None,
     ) -> None:
         """Cancel what is waiting, and wait for the threads to end."""
-        # First what no thread has begun: a thread that is cancelled would go on with it.
+        # First what no thread has started: a cancelled thread would continue with it.
         self._pool.shutdown(wait=False, cancel_futures=True)
         for results in self._open:
             results.cancel()
@@ -74,8 +74,8 @@ class Prefetch:
 
         Args:
             items: Taken by the consuming thread, never more than ``ahead`` in advance.
-            read: Called in a thread with the item and a function that tells whether the
-                item's turn has come. An error it raises comes out of the item's iterator.
+            read: Called in a thread with the item and a function that tells whether it is the
+                item's turn. The item's iterator raises its errors.
         """
         waiting: deque[tuple[Item, _Results[Result]]] = deque()
         rest = iter(items)
@@ -124,7 +124,7 @@ class _End:
 
 
 class _Results(Generic[Result]):
-    """The results of one item: a thread puts them in, the consumer takes them out in its turn."""
+    """The results of one item: a thread adds them, the consumer takes them in order."""
 
     def __init__(self, on_wait: Callable[[], None]) -> None:
         self._on_wait = on_wait

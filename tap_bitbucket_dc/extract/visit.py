@@ -1,8 +1,8 @@
 """One visit to a repository: default branch, new commits, removed commits.
 
-Knows how Bitbucket and git work, and the bookmark of one repository. Knows neither threads nor
-Singer. Ancestry decides what is new (``git rev-list until ^since``), never a date: a branch that
-is merged late brings old dates.
+Knows how Bitbucket and git work, and the bookmark of one repository. Starts no threads and does
+not know Singer. Ancestry decides what is new (``git rev-list until ^since``), never a date: a
+branch that is merged late brings old dates.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("tap-bitbucket-dc")
 
-MOST_RESTARTS = 3  # of a range whose end the server lost while it was read
+MOST_RESTARTS = 3  # reads of a repository whose latest commit vanishes meanwhile
 
 
 class DefaultBranch(NamedTuple):
@@ -74,7 +74,7 @@ class Visit:
         *,
         full_table: bool = False,
     ) -> None:
-        """Ask nothing yet.
+        """Send no request yet.
 
         Args:
             client: Where to read.
@@ -102,9 +102,9 @@ class Visit:
     def read(self) -> Iterator[DefaultBranch | CommitPage]:
         """Yield the default branch, then its new and its removed commits.
 
-        The branch comes after the first request for commits, because a server that shows the
-        branch but not the commits makes the repository ``inaccessible``. It comes again if
-        the branch was rewritten while it was read, and reading started over.
+        The branch follows the first request for commits, because a repository whose branch can be
+        read but whose commits cannot is ``inaccessible``. It is yielded again if the branch was
+        rewritten meanwhile and reading started over.
         """
         for _ in range(MOST_RESTARTS):
             branch = self.default_branch()
@@ -132,8 +132,8 @@ class Visit:
         if branch.status == "inaccessible":
             return
         if self._bookmark.until not in {None, head or EMPTIED}:
-            # A part of that range may be in the table. It is finished first, so that the
-            # commits that were removed from it since are known.
+            # A part of that range may be in the table. It is read to its end first, to know
+            # which of its commits have been removed since.
             yield from self._unfinished()
         if head != self._bookmark.head or (self._full_table and head):
             yield from self._move(head or EMPTIED, full_table=self._full_table)
@@ -156,7 +156,7 @@ class Visit:
             yield from self._in_full(until)
 
     def _unfinished(self) -> Iterator[CommitPage]:
-        """Finish the range that a former run, or this one, began."""
+        """Finish the range that a previous run, or this one, began."""
         try:
             yield from self._move(str(self._bookmark.until))
         except _EndLostError:
@@ -168,7 +168,7 @@ class Visit:
             yield from self._restored()
 
     def _restored(self) -> Iterator[CommitPage]:
-        """Yield what the head in the state leads to once more: some may be marked as removed."""
+        """Yield again what the head in the state leads to: some of it may be marked as removed."""
         head = self._bookmark.head
         if head is not None:
             with contextlib.suppress(errors.NoSuchCommitError):
@@ -199,10 +199,10 @@ class Visit:
         yield self._page([], then=Bookmark(until))
 
     def _resumed(self, until: str) -> Iterator[CommitPage]:
-        """Yield the rest of a first read that a former run began.
+        """Yield the rest of a first read that a previous run began.
 
-        Its earlier pages are not known any more, so Bitbucket's count proves it; else it
-        begins anew.
+        Its earlier pages are not known any more. If Bitbucket's count of commits does not confirm
+        that it is complete, the range is read again from its start.
         """
         total = self._history.count(until)
         _, _, start, rows = self._bookmark
@@ -218,7 +218,7 @@ class Visit:
                     then = Bookmark(None, until, page.next_start, rows + len(seen))
                 yield self._page(commits, then=then)
         logger.warning(
-            "%s was read in part, and Bitbucket's count does not confirm it: reading it anew",
+            "%s was read in part, and Bitbucket's count does not confirm it: reading it again",
             self._repository,
         )
         self._bookmark = Bookmark(None, until)
@@ -235,7 +235,7 @@ class Visit:
         if old is not None and not seen.names(old):
             removed = self._removed(old, until, seen)
             if removed and until in seen.missing and old not in removed.seen:
-                removed = self._removed(old, until, seen)  # neither direction has anything
+                removed = self._removed(old, until, seen)  # both directions were empty: ask again
             if removed:
                 seen.outside |= {commit for commit in seen.missing if removed.seen.names(commit)}
         for commits in self._history.rest(seen, since):
@@ -250,7 +250,7 @@ class Visit:
             yield self._page(commits, on_default_branch=False)
 
     def _removed(self, old: str, new: str, reachable: Ancestry) -> Removed | None:
-        """Return what was removed, None if the server has collected it and cannot tell."""
+        """Return what was removed, None if the server has garbage-collected it."""
         try:
             return self._history.removed(old, new, reachable)
         except errors.NoSuchCommitError:
@@ -282,7 +282,7 @@ class Visit:
 
     def _warn_of_collected(self, which: str) -> None:
         logger.warning(
-            "%s was rewritten and its former commits were collected: %s keep "
+            "%s was rewritten and its former commits were garbage-collected: %s keep "
             "on_default_branch true",
             self._repository,
             which,

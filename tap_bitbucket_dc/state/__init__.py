@@ -7,10 +7,11 @@
        "replication_key_value": "2026-11-20T08:00:00Z", "head": "76c728b9…",
        "reading": {"until": "9f2c…", "start": 4000, "rows": 4000}, "repository": "PAY/ledger"}]}}}
 
-``replication_key_value``, the newest committer date seen, is for people. Decisions use ``head``:
-all commits up to it have been written. ``reading`` is there while those up to ``until`` are
-being read, and is in the state **before** the first of them is written: only so can the next
-run tell which of them a rewrite has removed since.
+``replication_key_value``, the newest committer date seen, is informational. Decisions use ``head``:
+all commits reachable from it have been written. ``reading`` is present while the commits up to
+``until`` are being read, and enters the state **before** the first of them is written. Otherwise
+the next run could not tell which of them a rewrite has removed since. Does not know how commits
+are read.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class _Key(msgspec.Struct):
 
 
 class _Place(msgspec.Struct):
-    """What decides where reading goes on; other keys of a partition are kept as they are."""
+    """What decides where reading continues; other keys of a partition are kept unchanged."""
 
     head: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{40}\Z")] | None = None
     reading: _Reading | None = None
@@ -97,7 +98,7 @@ class _Marked(msgspec.Struct):
 
 
 class _Other(_Marked):
-    """What the SDK takes for granted of the bookmark of another stream."""
+    """What the SDK expects of the bookmark of another stream."""
 
     partitions: list[_Marked] = []
 
@@ -106,7 +107,7 @@ def validate(state: object) -> None:
     """Check that a state has the shape of one, and can be written again.
 
     Raises:
-        ConfigError: It cannot be used; what is not ours is otherwise left alone.
+        ConfigError: It cannot be used. Entries of other streams are checked, but not changed.
     """
     try:
         bookmarks = msgspec.convert(state, dict[str, Any]).get("bookmarks", {})
@@ -114,7 +115,7 @@ def validate(state: object) -> None:
         others = {name: value for name, value in bookmarks.items() if name != STREAM}
         msgspec.convert(others, dict[str, _Other])
     except msgspec.ValidationError as error:
-        msg = f"The state is no Singer state with bookmarks, {STREAM}, partitions: {error}."
+        msg = f"The state is not a Singer state with bookmarks, {STREAM}, partitions: {error}."
         raise ConfigError(msg) from None
     try:
         msgspec.json.encode(state)
@@ -125,12 +126,12 @@ def validate(state: object) -> None:
 class State:
     """A Singer state whose partitions are found by repository id.
 
-    What was read enters it in two steps: ``begin`` before it is written, ``done`` after;
-    ``settle`` once what was written has left the process.
+    A range enters it in steps: ``begin`` before its commits are written, ``done`` after that, and
+    ``settle`` once everything written has left the process.
     """
 
     def __init__(self) -> None:
-        """Begin without any partition."""
+        """Start without any partition."""
         self.value: Json = {}
         """The Singer state, as it may be written now."""
         self.changed = False
@@ -140,12 +141,12 @@ class State:
         self._done: dict[int, tuple[Bookmark, str | None]] = {}
 
     def load(self, value: Json, ours: Callable[[int], bool] = lambda _: True) -> None:
-        """Take a state over, and go on writing into it.
+        """Take over a state; it is modified from now on.
 
         Args:
             value: A Singer state.
-            ours: Whether this shard reads a repository. Partitions of others are left out:
-                a copy that only grows old must not be taken for their shard's own.
+            ours: Whether this shard reads a repository. Partitions of others are removed: an
+                outdated copy must not be mistaken for the one of their own shard.
         """
         stream = value.setdefault("bookmarks", {}).setdefault(STREAM, {})
         self._partitions, self._bookmarks = {}, {}
@@ -160,7 +161,7 @@ class State:
                 self._load(repository_id, partition)
         if others:
             logger.warning("%s partitions of the state belong to other shards: ignored", others)
-        stream.clear()  # a replication key of the whole stream is another tap's
+        stream.clear()  # a replication key of the whole stream was written by another tap
         stream["partitions"] = list(self._partitions.values())
         self.value = value
 
@@ -194,7 +195,7 @@ class State:
         return self._bookmarks.get(repository_id, Bookmark())
 
     def begin(self, repository: Repository, resume_at: Bookmark, flush: Callable[[], None]) -> None:
-        """Have the state name the range of the commits that are about to be written.
+        """Make the state name the range of the commits that are about to be written.
 
         Args:
             repository: Whose commits.
@@ -220,7 +221,7 @@ class State:
         self._partition(repository)
 
     def settle(self) -> None:
-        """Let the state say all that is done: everything written has left the process."""
+        """Move everything that is ``done`` into the state: it has left the process."""
         for repository_id, (then, newest) in self._done.items():
             partition = self._partitions[repository_id]
             self._set(partition, repository_id, then)

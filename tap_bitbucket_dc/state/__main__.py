@@ -1,11 +1,11 @@
-"""Merges the states of shards into one, for when the number of shards changes.
+"""Merges the states of shards into one, to change the number of shards.
 
 ::
 
     python -m tap_bitbucket_dc.state merge 0.json 1.json 2.json > merged.json
 
-Each of the new shards starts from the merged state and goes on with its own part. Takes states
-as the tap writes them or as ``meltano state get`` prints them, and prints the same.
+Each of the new shards starts from the merged state and continues with its own part. Accepts states
+as the tap writes them or as ``meltano state get`` prints them, and prints the same format.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ Json = dict[str, Any]
 
 
 class StateError(Exception):
-    """A file holds no state, or two of them contradict each other about a repository."""
+    """A file contains no state, or two files contradict each other about a repository."""
 
 
 def merge(states: Mapping[str, Json]) -> Json:
-    """Return one state with the partitions of all.
+    """Return one state with all partitions.
 
     Args:
-        states: By the names that an error gives them.
+        states: The states, by the names to use in errors.
 
     Raises:
-        StateError: Two states differ in a repository: they are not of shards that
-            shared the work.
+        StateError: Two states contradict each other about a repository, so their shards did
+            not share the work.
     """
     merged: dict[str, tuple[str, Json]] = {}
     for name, state in states.items():
@@ -44,7 +44,7 @@ def merge(states: Mapping[str, Json]) -> Json:
             context = json.dumps(partition.get("context"), sort_keys=True)
             other, known = merged.setdefault(context, (name, partition))
             if known != partition:
-                msg = f"{other} and {name} differ in {context}: which is right?"
+                msg = f"{other} and {name} contradict each other about {context}"
                 raise StateError(msg)
     partitions = [partition for _, partition in merged.values()]
     result = {"bookmarks": {STREAM: {"partitions": partitions}}}
@@ -64,7 +64,7 @@ def _partitions(name: str, state: Json) -> list[Json]:
             return list(found)
     except (AttributeError, KeyError, TypeError):
         pass
-    msg = f"{name} is no state with bookmarks, {STREAM}, partitions"
+    msg = f"{name} is not a state with bookmarks, {STREAM}, partitions"
     raise StateError(msg)
 
 
@@ -81,7 +81,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m tap_bitbucket_dc.state")
     commands = parser.add_subparsers(required=True)
-    command = commands.add_parser("merge", help="print one state with what all files hold")
+    command = commands.add_parser(
+        "merge", help="merge the states in all files and print the result"
+    )
     command.add_argument("files", nargs="+", type=Path, metavar="FILE")
     files = parser.parse_args(arguments).files
     try:

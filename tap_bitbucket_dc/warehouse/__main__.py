@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _hide(dsn: str) -> None:
-    """Have passwords removed from all output, however malformed the connection string is."""
+    """Remove passwords from all output, however malformed the connection string is."""
     redaction.hide_url(dsn)
     found = re.findall(r"(?i)pass\w*\s*=\s*('(?:[^'\\]|\\.)*'?|[^\s&]+)", dsn)
     redaction.hide([text.strip("'") for text in found], os.environ.get("PGPASSWORD"))

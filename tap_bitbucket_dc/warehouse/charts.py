@@ -200,7 +200,7 @@ def _shortened(rows: list[Row]) -> list[Row]:
 
 
 def shorten(text: str) -> str:
-    """Return a text of at most so many columns."""
+    """Return a text of at most ``COLUMNS`` columns."""
     widths = itertools.accumulate(
         2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text
     )

@@ -1,4 +1,4 @@
-"""A connection to the database of the tables. Knows nothing of what they hold."""
+"""A connection to the database of the tables. Does not know their content."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands of the warehouse take on the command line."""
+"""The command-line options of the warehouse."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ ROWS = (
     "header, or JSON lines, with repository_id, id and on_default_branch"
 )
 BRANCHES = (
-    "with --rows: the same for the heads, with repository_id and latest_commit; without it, the "
-    "default branches that Bitbucket has now count"
+    "with --rows: the heads that were loaded, in the same formats, with repository_id and "
+    "latest_commit; without it, the current default branches in Bitbucket are used"
 )
 
 
@@ -29,7 +29,9 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     )
     tables = argparse.ArgumentParser(add_help=False)
     tables.add_argument("--dsn", default="", help=DSN)
-    tables.add_argument("--schema", default="bitbucket", help="of the tables; default: bitbucket")
+    tables.add_argument(
+        "--schema", default="bitbucket", help="schema of the tables; default: bitbucket"
+    )
     commands = parser.add_subparsers(required=True, dest="command")
     views = commands.add_parser("views", parents=[tables], help="create or replace the views")
     views.add_argument("--print", action="store_true", help="print the SQL instead of running it")
@@ -37,7 +39,9 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     report.add_argument("--output", default="report.html", help="HTML file; default: report.html")
     _add_verify(
         commands.add_parser(
-            "verify", parents=[tables], help="compare the tables with Bitbucket: is all there?"
+            "verify",
+            parents=[tables],
+            help="check that the tables are complete, by comparing them with Bitbucket",
         )
     )
     return parser
@@ -48,11 +52,11 @@ def _add_verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rows", metavar="FILE", help=ROWS)
     parser.add_argument("--default-branches", metavar="FILE", help=BRANCHES)
     parser.add_argument(
-        "--every-id", action="store_true", help="read all ids, also where the counts are equal"
+        "--every-id", action="store_true", help="read all ids, even where the counts are equal"
     )
     parser.add_argument(
         "--allow-gone",
         action="store_true",
         help="name repositories that were deleted in Bitbucket, but do not count them as different",
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")

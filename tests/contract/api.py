@@ -1,4 +1,4 @@
-"""Bitbucket's REST API as a client without any comfort calls it."""
+"""A minimal client for Bitbucket's REST API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server of which a test writes each byte: for answers that no HTTP library would send."""
+"""A server whose every byte is written by a test: for answers that no HTTP library would send."""
 
 from __future__ import annotations
 

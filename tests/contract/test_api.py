@@ -1,4 +1,4 @@
-"""What the tap relies on of Bitbucket's REST API, each with its source.
+"""The tap's assumptions about Bitbucket's REST API, each with its source.
 
 Runs unchanged against a real server, with GET requests only, and then prints what differs without
 names and messages::
@@ -152,7 +152,7 @@ def one(found: list[Json], what: str) -> Json:
 # Who is asking.
 
 
-def test_the_version_is_told_to_anyone(api: Api) -> None:  # SPEC
+def test_the_version_is_available_to_anyone(api: Api) -> None:  # SPEC
     answer = api.get("application-properties", token="")
     assert answer.status_code == 200
     assert re.match(r"\d+\.\d+", answer.json()["version"])
@@ -162,12 +162,12 @@ def test_an_answer_names_the_login(api: Api) -> None:  # recorded
     assert api.get("projects", limit=1).headers["X-AUSERNAME"]
 
 
-def test_a_bad_token_is_refused_or_treated_as_nobody(api: Api) -> None:  # clients; SPEC
+def test_a_bad_token_is_refused_or_treated_as_anonymous(api: Api) -> None:  # clients; SPEC
     answer = api.get("projects", token="not-a-token", limit=1)
     assert answer.status_code == 401 or "X-AUSERNAME" not in answer.headers
 
 
-def test_nobody_has_recent_repositories(api: Api) -> None:  # SPEC
+def test_anonymous_requests_for_recent_repositories_are_refused(api: Api) -> None:  # SPEC
     assert api.get("profile/recent/repos", token="", limit=1).status_code == 401
 
 
@@ -253,12 +253,12 @@ def test_personal_repositories_are_listed_with_all_others(api: Api) -> None:  # 
         ("projects/NO_SUCH_PROJECT/repos/x/branches/default", "NoSuchProjectException"),
     ],
 )
-def test_a_project_that_is_none_is_refused_by_name(api: Api, path: str, name: str) -> None:
+def test_an_unknown_project_is_refused_by_name(api: Api, path: str, name: str) -> None:
     answer = api.get(path)  # recorded
     assert answer.status_code == 401 or (answer.status_code, exception(answer)) == (404, name)
 
 
-def test_a_repository_that_is_none_is_refused_by_name(api: Api) -> None:  # recorded
+def test_an_unknown_repository_is_refused_by_name(api: Api) -> None:  # recorded
     key = one(api.rows("projects", limit=1), "project")["key"]
     answer = api.get(f"projects/{key}/repos/no-such-repository/branches/default")
     name = "NoSuchRepositoryException"

@@ -125,7 +125,7 @@ def test_its_time_follows_the_pace(company: Bitbucket, check: Callable[..., Told
     assert told.exit_code == 0
 
 
-def test_repositories_without_access_are_told_with_the_permission_they_need(
+def test_inaccessible_repositories_are_reported_with_the_permission_they_need(
     company: Bitbucket, check: Callable[..., Told]
 ) -> None:
     company.denied["PAY/ledger"] = 401
@@ -150,7 +150,7 @@ def test_repositories_without_access_are_told_with_the_permission_they_need(
     ],
     ids=str,
 )
-def test_what_a_sync_would_end_with_is_told_with_its_code(
+def test_what_a_sync_would_end_with_is_reported_with_its_code(
     company: Bitbucket,
     check: Callable[..., Told],
     settings: dict[str, object],
@@ -176,7 +176,7 @@ def test_what_a_sync_would_end_with_is_told_with_its_code(
     ],
     ids=str,
 )
-def test_a_server_that_is_not_well_is_told_as_such(
+def test_an_unhealthy_server_is_reported_as_such(
     company: Bitbucket, check: Callable[..., Told], fault: Fault, code: str
 ) -> None:
     company.faults.append(fault.on(fault.match, times=None))

@@ -1,4 +1,4 @@
-"""What a server says is understood for what it means, and the message tells where to look."""
+"""What a server says is understood correctly, and the message says where to look."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def answering(status: int, body: Any, match: str = "") -> Fault:
         ({"errors": "no list", "message": "Still told"}, ["Still told"]),
     ],
 )
-def test_the_servers_words_are_told_wherever_they_stand(
+def test_the_servers_message_is_reported_wherever_it_is(
     bitbucket: Bitbucket, sync: Sync, body: Any, words: list[str]
 ) -> None:
     bitbucket.faults.append(answering(409, body))
@@ -63,7 +63,7 @@ def test_the_servers_words_are_told_wherever_they_stand(
         (403, "auth.CaptchaRequiredAuthenticationException", "captcha_required"),
     ],
 )
-def test_any_of_the_errors_may_tell_the_reason(
+def test_any_of_the_errors_may_contain_the_reason(
     bitbucket: Bitbucket, sync: Sync, status: int, name: str, code: str
 ) -> None:
     errors = [{"message": "No."}, {"exceptionName": f"com.atlassian.bitbucket.{name}"}]
@@ -72,7 +72,9 @@ def test_any_of_the_errors_may_tell_the_reason(
 
 
 @pytest.mark.parametrize("key", ["message", "errors"])
-def test_where_basic_is_switched_on_is_told(bitbucket: Bitbucket, sync: Sync, key: str) -> None:
+def test_the_error_says_where_basic_can_be_switched_on(
+    bitbucket: Bitbucket, sync: Sync, key: str
+) -> None:
     text = "Basic Authentication has been disabled on this instance."
     body = {key: text if key == "message" else [{"message": text}]}
     bitbucket.faults.append(answering(403, body))
@@ -190,7 +192,7 @@ def test_a_redirect_that_leads_out_of_the_rest_api_is_not_followed(
 
 @pytest.mark.parametrize("text", ["/" * 60_000, "%25" * 20_000, "<" * 60_000, "//a@" * 15_000])
 @pytest.mark.parametrize("place", ["Location", "Retry-After", "message", "Content-Type"])
-def test_a_long_text_is_told_shortened(place: str, text: str) -> None:
+def test_a_long_text_is_shortened(place: str, text: str) -> None:
     def answer(connection: socket.socket, target: str) -> None:
         status = {"Location": "302 Found", "Retry-After": "429 No", "message": "409 Conflict"}
         head = HEAD.replace("200 OK", status.get(place, "200 OK"))
@@ -209,7 +211,7 @@ def test_a_long_text_is_told_shortened(place: str, text: str) -> None:
     assert len(output.last_line) < 1500
 
 
-def test_nothing_but_the_listing_is_asked_of_a_server_without_projects() -> None:
+def test_only_the_listing_is_requested_from_a_server_without_projects() -> None:
     with Raw(lambda c, target: honest(c, target, projects=page())) as server:
         assert singer.sync({"base_url": server.url, "token": "x"}).code == "no_resources"
         assert len(server.targets) == 1

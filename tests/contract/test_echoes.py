@@ -1,4 +1,4 @@
-"""A server that repeats our login, wherever and however it likes, gets it into no output."""
+"""A server that repeats our login, in any place and form, cannot get it into any output."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_what_a_server_repeats_is_not_logged(
 
 @pytest.mark.parametrize("place", ["message", "Location", NAMELESS, "chunk size", "the user"])
 @pytest.mark.parametrize("option", ["", "--check"])
-def test_nor_is_it_printed_by_the_command_when_it_tells_most(
+def test_what_a_server_repeats_is_not_printed_at_the_most_verbose_level(
     tmp_path: Path, place: str, option: str
 ) -> None:
     environment = {**os.environ, "TAP_BITBUCKET_DC_LOGLEVEL": "DEBUG"}
@@ -133,7 +133,7 @@ def test_nor_is_it_printed_by_the_command_when_it_tells_most(
     assert "Traceback" not in done.stderr
 
 
-def test_an_error_of_the_client_holds_none_of_it_either() -> None:
+def test_an_error_of_the_client_contains_no_secret_that_a_server_repeats() -> None:
     with (
         Raw(lambda c, target: ECHOES["message"](c, target, TOKEN)) as server,
         Client(Options(server.url, token=TOKEN)) as client,

@@ -1,4 +1,4 @@
-"""Each code, from a server that behaves so; the last line of the log tells a user all."""
+"""Each code, from a server that causes it; the last line of the log says all a user needs."""
 
 from __future__ import annotations
 
@@ -222,7 +222,7 @@ TABLE: list[tuple[str, str, Break, str]] = [
 @pytest.mark.parametrize(
     ("code", "spoil", "word"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE]
 )
-def test_the_last_line_tells_code_place_and_remedy(
+def test_the_last_line_has_code_place_and_remedy(
     bitbucket: Bitbucket, config: singer.Json, spoil: Break, code: str, word: str
 ) -> None:
     changed = {**config, **spoil(bitbucket)}

@@ -1,4 +1,4 @@
-"""What passes is tried again, what lasts stays with its repository, and all keep the pace."""
+"""Temporary failures are retried, lasting ones affect one repository, and all obey the pace."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_a_repository_without_access_is_a_row_and_no_failure(
         (SECOND_PAGE, LOGIN_PAGE, "not_bitbucket"),
     ],
 )
-def test_lasting_trouble_of_one_repository_is_its_own(
+def test_a_lasting_failure_of_one_repository_leaves_the_others_alone(
     bitbucket: Bitbucket,
     sync: Sync,
     repository: MakeRepository,

@@ -174,7 +174,7 @@ def test_a_project_that_is_not_listed_is_asked_for_by_its_key(
     assert sorted(read(sync(repositories=["PAY/ledger"]))) == ["PAY/ledger"]
 
 
-def test_a_project_that_refuses_is_told_and_the_others_are_read(
+def test_a_project_that_refuses_is_reported_and_the_others_are_read(
     sync: Sync, bitbucket: Bitbucket
 ) -> None:
     bitbucket.denied = {"PAY": 401}

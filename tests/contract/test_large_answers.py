@@ -1,4 +1,4 @@
-"""However much is packed into an answer, little of it is unpacked."""
+"""However much is compressed into an answer, little of it is decompressed."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("kind", BOMBS)
-def test_what_is_packed_into_an_answer_does_not_fill_the_memory(tmp_path: Path, kind: str) -> None:
+def test_a_compressed_answer_does_not_fill_the_memory(tmp_path: Path, kind: str) -> None:
     place, parts = BOMBS[kind]
     packed = zipped(*parts)
 
@@ -81,7 +81,7 @@ def test_what_is_packed_into_an_answer_does_not_fill_the_memory(tmp_path: Path, 
     assert usage.ru_maxrss / 1024 < MOST
 
 
-def test_an_error_of_any_size_is_told(tmp_path: Path) -> None:
+def test_an_error_of_any_size_is_reported(tmp_path: Path) -> None:
     packed = zipped(*[b"0" * MIB] * 100)
     refusal = HEAD.replace("200 OK", f"{HTTPStatus.CONFLICT.value} Conflict")
     head = f"{refusal}Content-Encoding: gzip\r\n"

@@ -231,7 +231,7 @@ def everything(bitbucket: Bitbucket) -> set[object]:
         ("9.4.0", "commits/recorded_2025_webhook_push_commits.json"),
     ],
 )
-def test_all_that_was_recorded_has_its_like_here(
+def test_every_recording_has_a_counterpart_here(
     bitbucket: Bitbucket, version: str, name: str
 ) -> None:
     bitbucket.version = version

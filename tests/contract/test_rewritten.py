@@ -154,7 +154,7 @@ def test_a_collected_head_means_reading_all_with_a_warning(
     ledger.gc()
     output = target.read()
     assert flags(output) == [(commit, True) for commit in (*new[::-1], *old[2::-1])]
-    assert "PAY/ledger was rewritten and its former commits were collected" in output.log
+    assert "PAY/ledger was rewritten and its former commits were garbage-collected" in output.log
     assert target.on_default_branch(12) - set(ledger.rev_list()) == set(old[3:])
     assert flags(target.read()) == []
 
@@ -168,7 +168,7 @@ def test_a_collected_head_of_a_branch_that_is_gone_keeps_its_flags_with_a_warnin
     ledger.gc()
     output = target.read()
     assert flags(output) == []
-    assert "PAY/ledger was rewritten and its former commits were collected" in output.log
+    assert "PAY/ledger was rewritten and its former commits were garbage-collected" in output.log
     assert target.on_default_branch(12) == set(old)
     assert partitions(target.state) == {}
 
@@ -265,7 +265,7 @@ def test_a_server_that_knows_no_commit_of_an_emptied_repository_is_no_failure(
     ledger.point("main", None)
     bitbucket.faults.append(NO_DEFAULT_BRANCH.on(COMMITS, times=None))
     output = target.read()
-    assert "PAY/ledger was rewritten and its former commits were collected" in output.log
+    assert "PAY/ledger was rewritten and its former commits were garbage-collected" in output.log
     assert partitions(target.state) == {}
 
 

@@ -1,4 +1,4 @@
-"""What must be in no log, message, state or screen: secrets, and what steers a terminal."""
+"""What must never be in a log, message or state, or on screen: secrets, and terminal controls."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_no_secret_is_in_log_messages_or_state(
 
 @pytest.mark.parametrize("login", LOGINS, ids=["token", "password"])
 @pytest.mark.parametrize("fault", FAULTS)
-def test_no_secret_is_in_an_error_or_what_is_behind_it(
+def test_no_secret_is_in_an_error_or_its_causes(
     bitbucket: Bitbucket, capsys: pytest.CaptureFixture[str], login: dict[str, str], fault: str
 ) -> None:
     if found := FAULTS[fault]:

@@ -171,7 +171,7 @@ def test_a_shard_whose_only_repository_refuses_does_not_blame_the_login(
     assert [row["status"] for row in output.records("default_branches")] == ["inaccessible"]
 
 
-def test_a_shard_that_there_is_not_is_refused_before_any_request(
+def test_a_shard_that_does_not_exist_is_refused_before_any_request(
     sync: Sync, bitbucket: Bitbucket
 ) -> None:
     for count in (1, 4):
@@ -241,7 +241,7 @@ def test_states_are_merged_by_the_command(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["", "[]", "{}", '{"bookmarks": {}}', '{"bookmarks": {"commits": {"partitions": [1]}}}']
 )
-def test_what_is_no_state_is_not_merged(tmp_path: Path, text: str) -> None:
+def test_a_file_without_a_state_is_not_merged(tmp_path: Path, text: str) -> None:
     file = tmp_path / "1.json"
     file.write_text(text)
     done = merge_command(file)
@@ -252,7 +252,7 @@ def test_what_is_no_state_is_not_merged(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"singer_state": {}}'])
-def test_of_a_shard_that_has_not_run_yet_the_command_says_what_to_do(
+def test_the_command_says_what_to_do_about_a_shard_that_has_not_run_yet(
     tmp_path: Path, text: str
 ) -> None:
     file = tmp_path / "1.json"
@@ -263,7 +263,7 @@ def test_of_a_shard_that_has_not_run_yet_the_command_says_what_to_do(
 def test_states_that_differ_in_a_repository_are_not_merged() -> None:
     same, other = state_of((1, "a"), (2, "b")), state_of((2, "c"))
     assert merge({"one": same, "two": same}) == same
-    with pytest.raises(StateError, match=r"one and two differ in .*2"):
+    with pytest.raises(StateError, match=r"one and two contradict each other about .*2"):
         merge({"one": same, "two": other})
 
 

@@ -1,4 +1,4 @@
-"""However a server draws out an answer, it is over when `request_timeout` is."""
+"""However slowly a server answers, the request ends after `request_timeout`."""
 
 from __future__ import annotations
 

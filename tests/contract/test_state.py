@@ -357,7 +357,7 @@ TELL_NO_HEAD: dict[str, singer.Json] = {
 
 
 @pytest.mark.parametrize("commits", TELL_NO_HEAD.values(), ids=TELL_NO_HEAD)
-def test_a_state_that_tells_no_head_means_reading_in_full(
+def test_a_state_without_a_head_means_reading_in_full(
     sync: Sync, ledger: GitRepository, commits: singer.Json
 ) -> None:
     ledger.commits(2)
@@ -382,7 +382,7 @@ def test_a_state_that_tells_no_head_means_reading_in_full(
     ],
     ids=json.dumps,
 )
-def test_what_else_a_partition_says_does_no_harm(
+def test_other_keys_of_a_partition_do_no_harm(
     sync: Sync, ledger: GitRepository, more: singer.Json
 ) -> None:
     old, new = ledger.commits(2)
@@ -398,7 +398,7 @@ def test_what_else_a_partition_says_does_no_harm(
 
 
 @pytest.mark.parametrize("turn", [1, -1])
-def test_of_two_states_of_a_repository_none_is_believed(
+def test_two_states_of_one_repository_are_both_ignored(
     sync: Sync, ledger: GitRepository, turn: int
 ) -> None:
     two = [{**OURS, "head": commit} for commit in ledger.commits(2)][::turn]

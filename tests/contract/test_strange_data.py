@@ -1,4 +1,4 @@
-"""What git and servers allow, to the end: a record that fits its schema, or one clear error."""
+"""Everything that git and servers allow: a record that fits its schema, or one clear error."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_dates_of_git_itself_come_through(sync: Sync, ledger: GitRepository) -> 
     ids=str,
 )
 @pytest.mark.parametrize("role", ["author", "committer"])
-def test_a_person_is_as_much_as_is_known(
+def test_a_person_has_whatever_is_known(
     told: Tell, role: str, person: object, expected: tuple[object, ...]
 ) -> None:
     record = told(**{role: person})
@@ -158,7 +158,7 @@ def test_a_commit_with_nothing_but_an_id_is_a_record(bitbucket: Bitbucket, sync:
     ],
     ids=lambda value: repr(value)[:20],
 )
-def test_a_message_comes_as_it_is_but_for_what_no_database_takes(
+def test_a_message_is_unchanged_except_for_what_databases_reject(
     told: Tell, message: object, expected: str | None
 ) -> None:
     assert told(message=message)["message"] == expected
@@ -197,7 +197,7 @@ def raw(bitbucket: Bitbucket, change: Callable[[str], str]) -> None:
     bitbucket.faults.append(Fault("/commits", kind="replace", replace=replace, times=None))
 
 
-def test_of_a_key_that_comes_twice_the_last_counts(bitbucket: Bitbucket, sync: Sync) -> None:
+def test_the_last_of_two_equal_keys_counts(bitbucket: Bitbucket, sync: Sync) -> None:
     raw(bitbucket, lambda text: text.replace('"message":', '"message": "no", "message":'))
     assert [r["message"] for r in sync().records("commits")] == ["first"]
 

@@ -295,7 +295,7 @@ def test_a_fork_of_a_hidden_repository_has_no_origin(
 
 
 @pytest.mark.parametrize("state", ["INITIALISING", "INITIALISATION_FAILED", "OFFLINE"])
-def test_the_state_of_a_repository_is_told(
+def test_the_state_of_a_repository_is_in_its_row(
     sync: Sync, repository: Callable[[str], GitRepository], state: str
 ) -> None:
     repository("PAY/ledger").facts(state=state).commit()

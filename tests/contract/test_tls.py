@@ -171,7 +171,7 @@ def test_verify_tls_off_warns_at_each_run_and_holds_for_this_tap_only(secure: Bi
 # Clients.
 
 
-def test_a_client_certificate_is_shown(
+def test_a_client_certificate_is_presented(
     demanding: Bitbucket, ca: trustme.CA, ca_file: str, client_pem: str, tmp_path: Path
 ) -> None:
     assert commits(read(demanding, ca_bundle=ca_file, client_certificate=client_pem)) == 3
@@ -191,7 +191,7 @@ def test_a_missing_client_certificate_is_a_tls_error(demanding: Bitbucket, ca_fi
 
 @pytest.mark.parametrize("setting", ["ca_bundle", "client_certificate", "REQUESTS_CA_BUNDLE"])
 @pytest.mark.parametrize("content", [None, b"", b"\xff\xfe no PEM", b"-----BEGIN CERTIFICATE-----"])
-def test_a_file_that_is_no_certificate_is_named(
+def test_a_file_that_is_not_a_certificate_is_named(
     secure: Bitbucket,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -1,4 +1,4 @@
-"""Where other extractors lose, repeat or mislabel data: each trap, and that we stay out of it."""
+"""Traps in which other extractors lose, repeat or mislabel data, and that this tap avoids."""
 
 from __future__ import annotations
 
@@ -233,7 +233,7 @@ def test_commits_of_a_fork_and_repositories_of_the_same_slug_are_told_apart(
 
 # 13
 @pytest.mark.parametrize("something_is_public", [True, False])
-def test_a_bad_token_that_passes_as_anonymous_is_found_out(
+def test_a_bad_token_that_passes_as_anonymous_is_detected(
     sync: Sync, repository: Make, bitbucket: Bitbucket, *, something_is_public: bool
 ) -> None:
     repository("PAY/secret").commits(3)
@@ -245,7 +245,7 @@ def test_a_bad_token_that_passes_as_anonymous_is_found_out(
 
 
 # 14
-def test_a_vanished_since_is_told_and_rewritten_commits_are_known(
+def test_a_vanished_since_is_reported_and_rewritten_commits_are_marked(
     sync: Sync, repository: Make, bitbucket: Bitbucket
 ) -> None:
     ledger = repository("PAY/ledger").facts(id=12)
@@ -270,7 +270,7 @@ def test_a_vanished_since_is_told_and_rewritten_commits_are_known(
 
 
 # 15
-def test_no_commit_is_ever_asked_for_that_is_none(
+def test_only_commits_that_exist_are_ever_requested(
     sync: Sync, repository: Make, bitbucket: Bitbucket
 ) -> None:
     ledger, other = repository("PAY/ledger"), repository("PAY/other")
@@ -324,7 +324,7 @@ def test_the_state_does_not_grow_with_the_history(
 
 # 18
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 409, 410, 415, 418, 422])
-def test_a_4xx_is_asked_for_once(
+def test_a_4xx_is_not_retried(
     sync: Sync, repository: Make, bitbucket: Bitbucket, status: int
 ) -> None:
     repository("PAY/a").commits(3)

@@ -1,4 +1,4 @@
-"""The README's first command."""
+"""The demo, as the README starts it."""
 
 from __future__ import annotations
 

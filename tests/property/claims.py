@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tests.property.histories import History
 
-COLLECTED = ("were collected", "may still be marked")  # words of the warnings
+COLLECTED = ("were garbage-collected", "may still be marked")  # words of the warnings
 RESTARTED = "starting over"
 
 

@@ -25,7 +25,7 @@ def arrived(seen: Ancestry, *lines: str) -> str:
     return "".join(commit.id for commit in seen.take(commits(*lines)))
 
 
-def test_what_was_asked_for_has_to_arrive() -> None:
+def test_the_requested_commit_has_to_arrive() -> None:
     assert Ancestry("c").wanted() == {"c"}
 
 

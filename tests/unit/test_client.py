@@ -446,7 +446,7 @@ def test_what_concerns_the_login_or_the_server_ends_the_run_at_once(
         answer(404, b"<html>Not found</html>", content_type="text/html"),
     ],
 )
-def test_html_is_no_data(found: requests.Response) -> None:
+def test_html_is_not_data(found: requests.Response) -> None:
     asking = Asking(found)
     kind = errors.NoSuchResourceError if found.status_code == 404 else errors.SkippableError
     assert asking.fails(kind).code == "not_bitbucket"
@@ -561,7 +561,7 @@ BUSY = [429, 500, 502, 503, 504]
 
 
 @pytest.mark.parametrize("status", BUSY)
-def test_a_passing_trouble_is_asked_for_again(status: int) -> None:
+def test_a_temporary_failure_is_retried(status: int) -> None:
     asking = Asking(answer(status), answer(status), answer(body=COMMITS))
     asking.commits()
     assert asking.sent == [asking.sent[0]] * 3
@@ -581,14 +581,14 @@ def test_a_passing_trouble_is_asked_for_again(status: int) -> None:
         answer(200, b"<html>", content_type="application/json"),
     ],
 )
-def test_trouble_on_the_line_is_asked_for_again(trouble: requests.Response | Exception) -> None:
+def test_a_network_failure_is_retried(trouble: requests.Response | Exception) -> None:
     asking = Asking(trouble, answer(body=COMMITS))
     asking.commits()
     assert len(asking.sent) == 2
     assert len(asking.sleeps) == 1
 
 
-def test_waits_grow_but_not_for_ever() -> None:
+def test_waits_grow_up_to_a_limit() -> None:
     asking = Asking(*[answer(503)] * 13, max_retries=12)
     asking.fails(errors.UnavailableError)
     assert len(asking.sent) == 13
@@ -606,7 +606,7 @@ def test_waits_grow_but_not_for_ever() -> None:
         (503, errors.UnavailableError, "unavailable"),
     ],
 )
-def test_a_lasting_trouble_ends_after_max_retries(
+def test_a_lasting_failure_ends_after_max_retries(
     status: int, error: type[errors.BitbucketError], code: str
 ) -> None:
     asking = Asking(*[answer(status)] * 3, max_retries=2)

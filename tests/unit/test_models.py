@@ -151,14 +151,14 @@ def test_dates_as_text_become_milliseconds() -> None:
 
 
 @pytest.mark.parametrize("value", ["soon", "10:00", "", 1.5, True, [], {}])
-def test_other_dates_become_none_and_are_told(value: object) -> None:
+def test_other_dates_become_none_and_are_reported(value: object) -> None:
     told: list[object] = []
     found = lenient(Commit, {"id": "a", "authorTimestamp": value}, told.append)
     assert found.author_timestamp is None
     assert told == [value]
 
 
-def test_a_date_that_is_missing_is_not_told() -> None:
+def test_a_missing_date_is_not_reported() -> None:
     told: list[object] = []
     lenient(Commit, {"id": "a", "authorTimestamp": None, "message": 5}, told.append)
     assert told == []

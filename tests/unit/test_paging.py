@@ -133,7 +133,7 @@ def test_an_error_of_a_page_comes_at_its_place() -> None:
             next(found)
 
 
-def test_an_error_of_a_guess_that_is_not_needed_is_nobodys() -> None:
+def test_an_error_of_an_unneeded_guess_is_ignored() -> None:
     server = Server(list(range(75)), 10)
 
     def ask(start: int) -> Page[int]:

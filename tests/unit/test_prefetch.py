@@ -52,7 +52,7 @@ def test_items_and_results_come_in_order(workers: int) -> None:
     assert found == [(item, [f"{item}.{n}" for n in range(item % 4)]) for item in range(20)]
 
 
-def test_of_no_items_nothing_comes() -> None:
+def test_no_items_yield_nothing() -> None:
     with Quiet(workers=2, ahead=2) as prefetch:
         assert list(prefetch.each([], numbers)) == []
 
@@ -227,7 +227,7 @@ def test_no_thread_is_left_at_the_end() -> None:
     assert set(threading.enumerate()) == before
 
 
-def test_what_waits_for_its_turn_is_not_read_after_leaving() -> None:
+def test_waiting_items_are_not_read_after_leaving() -> None:
     begun: list[int] = []
 
     def endless(item: int, _: Callable[[], bool]) -> Iterator[int]:
@@ -280,12 +280,12 @@ def test_what_on_wait_raises_ends_the_wait() -> None:
 # One question in a thread of its own.
 
 
-def test_in_the_background_a_question_has_its_answer_from_another_thread() -> None:
+def test_in_background_returns_the_result_of_another_thread() -> None:
     asked = in_background(threading.get_ident, never)
     assert asked != threading.get_ident()
 
 
-def test_in_the_background_the_error_of_a_question_comes_out() -> None:
+def test_in_background_raises_the_error_of_the_other_thread() -> None:
     def ask() -> int:
         msg = "no answer"
         raise LookupError(msg)
@@ -295,7 +295,7 @@ def test_in_the_background_the_error_of_a_question_comes_out() -> None:
 
 
 @pytest.mark.usefixtures("short_tick")
-def test_in_the_background_on_wait_is_called_meanwhile_by_the_thread_that_waits() -> None:
+def test_in_background_calls_on_wait_in_the_waiting_thread() -> None:
     ticks = threading.Semaphore(0)
     callers: set[int] = set()
 
@@ -313,7 +313,7 @@ def test_in_the_background_on_wait_is_called_meanwhile_by_the_thread_that_waits(
 
 
 @pytest.mark.usefixtures("short_tick")
-def test_in_the_background_an_error_of_on_wait_comes_out_and_leaves_no_thread() -> None:
+def test_in_background_raises_an_error_of_on_wait_and_leaves_no_thread() -> None:
     before = set(threading.enumerate())
     stop = threading.Event()
 

@@ -32,6 +32,6 @@ def test_without_a_start_date_there_is_none(config: dict[str, str | None]) -> No
 
 
 @pytest.mark.parametrize("setting", ["yesterday", "2024-13-01", "Z", "0001-01-01T00:00:00+30:00"])
-def test_what_is_no_date_is_refused_by_name(setting: str) -> None:
+def test_a_start_date_that_is_not_a_date_is_refused_by_name(setting: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(f"`start_date`: {setting!r}")):
         start_date({"start_date": setting})

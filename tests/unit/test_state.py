@@ -79,12 +79,12 @@ def test_how_far_a_range_was_read_is_understood() -> None:
     assert loaded(first).bookmark(12) == Bookmark(None, B, 4000)
 
 
-def test_that_everything_was_being_removed_is_understood() -> None:
+def test_the_bookmark_of_an_emptied_repository_is_understood() -> None:
     found = partition(reading={"until": EMPTIED, "start": 0})
     assert loaded(found).bookmark(12) == Bookmark(A, EMPTIED, 0)
 
 
-def test_of_an_unknown_repository_nothing_is_known() -> None:
+def test_an_unknown_repository_has_an_empty_bookmark() -> None:
     assert loaded(partition()).bookmark(99) == Bookmark()
 
 
@@ -129,7 +129,7 @@ def test_unknown_keys_of_a_partition_are_kept() -> None:
 # Before and after.
 
 
-def test_the_state_says_what_is_being_read_before_records_and_the_head_moves_after() -> None:
+def test_the_state_names_a_range_before_its_records_and_the_head_moves_after_them() -> None:
     state = loaded(partition())
     state.begin(LEDGER, Bookmark(A, B), no_flush)
     assert state.changed
@@ -176,7 +176,7 @@ def test_another_repository_waits_for_nobody() -> None:
     state.begin(OTHER, Bookmark(None, C), no_flush)
 
 
-def test_of_several_pages_the_last_is_what_counts() -> None:
+def test_the_last_of_several_pages_counts() -> None:
     state = loaded()
     state.begin(LEDGER, Bookmark(None, B), no_flush)
     state.done(LEDGER, Bookmark(None, B, 100), "2026-01-01T00:00:00Z")
@@ -297,7 +297,7 @@ def test_what_is_for_people_may_have_any_type(changes: dict[str, Any]) -> None:
     assert partitions(state) == [partition(head=B)]
 
 
-def test_of_two_partitions_of_a_repository_none_is_believed(
+def test_two_partitions_of_one_repository_are_both_ignored(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     state = loaded(partition(), partition(head=B))

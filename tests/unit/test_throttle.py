@@ -74,7 +74,7 @@ def take_turn(throttle: Throttle) -> None:
         pass
 
 
-def test_no_more_are_under_way_than_may_be(threads: Threads) -> None:
+def test_no_more_requests_are_under_way_than_allowed(threads: Threads) -> None:
     throttle = Throttle(2)
     first, second = threads.start(throttle, "1"), threads.start(throttle, "2")
     assert threads.comes_to("1", "2")
@@ -126,7 +126,7 @@ def test_a_shorter_pause_does_not_cut_a_longer_one() -> None:
     assert 0.1 <= seconds_of(*pauses, lambda: take_turn(throttle)) < WAIT
 
 
-def test_the_clock_is_what_a_pause_goes_by() -> None:
+def test_a_pause_is_measured_by_the_clock() -> None:
     clock = Clock()
     throttle = Throttle(8, clock=clock)
     throttle.pause(1000)
@@ -179,7 +179,7 @@ def test_as_many_go_on_together_after_a_pause_as_may_be_at_once(threads: Threads
     second.set()
 
 
-def test_nobody_overtakes_who_came_before(threads: Threads) -> None:
+def test_requests_pass_in_order_of_arrival(threads: Threads) -> None:
     clock = Clock()
     throttle = Throttle(2, clock=clock)
     throttle.pause(1000)
@@ -209,7 +209,7 @@ def test_a_retry_goes_before_those_that_waited_longer(threads: Threads) -> None:
     new.set()
 
 
-def test_who_waits_when_it_is_closed_is_turned_away(threads: Threads) -> None:
+def test_waiting_threads_are_turned_away_when_it_closes(threads: Threads) -> None:
     throttle = Throttle(1)
     first = threads.start(throttle, "1")
     assert threads.comes_to("1")

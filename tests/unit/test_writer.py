@@ -1,4 +1,4 @@
-"""Messages on their way out: whole lines, STATE before the records it tells of."""
+"""Messages as they are written: whole lines, STATE before the records of its ranges."""
 
 from __future__ import annotations
 
@@ -202,13 +202,13 @@ def test_a_state_does_not_pass_the_records_before_it(written: Written) -> None:
     assert written.types == ["RECORD", "RECORD", "STATE"]
 
 
-def test_the_state_tells_of_records_before_they_are_out(written: Written) -> None:
+def test_the_state_names_the_range_of_records_before_they_are_written(written: Written) -> None:
     written.page(Bookmark(None, A), Bookmark(A))
     written.writer.finish()
     assert written.order == [(None, A), f"{A}, 0", (A, None)]
 
 
-def test_the_state_never_says_that_records_are_out_that_are_not(written: Written) -> None:
+def test_the_state_never_claims_records_that_are_not_written(written: Written) -> None:
     written.page(Bookmark(None, A), Bookmark(None, A, 1))
     written.page(Bookmark(None, A, 1), Bookmark(A))
     written.page(Bookmark(A, B), Bookmark(B))

@@ -70,11 +70,11 @@ def _config(files: list[str]) -> Mapping[str, Any]:
     Raises:
         ConfigError: A file cannot be read, or a setting is wrong.
     """
-    logging.disable(logging.INFO)  # the SDK tells where it looks for settings
+    logging.disable(logging.INFO)  # the SDK logs where it looks for settings
     try:
         given = TapBitbucketDC.cb_config(None, None, tuple(files))
         return TapBitbucketDC(config=given.config, parse_env_config=given.parse_env).config
-    except ValueError:  # the SDK's, about a variable; its message has the value
+    except ValueError:  # the SDK's, about a variable; its message contains the value
         msg = "An environment variable TAP_BITBUCKET_DC_* is not of the type of its setting."
         raise errors.ConfigError(msg) from None
     finally:
@@ -83,7 +83,7 @@ def _config(files: list[str]) -> Mapping[str, Any]:
 
 @contextlib.contextmanager
 def _stopping_at_once() -> Iterator[None]:
-    """End the process at a signal: nothing is half written, and requests need not be awaited."""
+    """End the process at a signal, without waiting for requests: nothing is half written."""
 
     def stop(number: int, _: object) -> None:
         logger.error("Stopped by %s", signal.Signals(number).name)
@@ -103,14 +103,14 @@ def _loaded(options: argparse.Namespace) -> Iterator[Loaded]:
         yield _rows(options.rows, options.default_branches)
         return
     if options.default_branches:
-        raise errors.ConfigError("`--default-branches` goes with `--rows`.")
+        raise errors.ConfigError("`--default-branches` needs `--rows`.")
     with _tables(options.dsn, options.schema) as tables:
         yield tables
 
 
 @contextlib.contextmanager
 def _tables(dsn: str, schema: str) -> Iterator[Tables]:
-    """Yield what the tables hold.
+    """Yield the content of the tables.
 
     Raises:
         FatalError: The database cannot be reached: ``unreachable``.
@@ -127,12 +127,12 @@ def _tables(dsn: str, schema: str) -> Iterator[Tables]:
         what, remedy = described(error, dsn), "Check `--dsn`, and that PostgreSQL runs there."
         raise errors.FatalError(f"{what}.", code="unreachable", remedy=remedy) from None
     except psycopg.Error as error:
-        remedy = "Check `--dsn` and `--schema`; the tap and a loader make the tables."
+        remedy = "Check `--dsn` and `--schema`; the tap and a loader create the tables."
         raise errors.ConfigError(f"{described(error, dsn)}.", remedy=remedy) from None
 
 
 def _rows(commits: str, branches: str | None) -> Rows:
-    """Return what rows in files hold.
+    """Return the rows in files.
 
     Raises:
         ConfigError: A file cannot be read, or a line is not such a row.
@@ -143,11 +143,11 @@ def _rows(commits: str, branches: str | None) -> Rows:
             return Rows(files.enter_context(_opened(commits)), heads)
     except (OSError, RowsError, UnicodeDecodeError) as error:
         name = "--rows, --default-branches" if branches else "--rows"
-        remedy = "`verify --help` says which rows are read."
+        remedy = "`verify --help` describes the rows."
         raise errors.ConfigError(f"`{name}`: {error}.", remedy=remedy) from None
 
 
 def _opened(name: str) -> contextlib.AbstractContextManager[TextIO]:
-    # Standard input stays open: it may be another process's, too.
+    # Standard input stays open: another process may share it.
     file = sys.stdin.fileno() if name == "-" else Path(name)
     return open(file, encoding="utf-8-sig", newline="", closefd=name != "-")

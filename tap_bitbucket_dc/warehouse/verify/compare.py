@@ -1,11 +1,11 @@
-"""Compares what was loaded with Bitbucket itself: is everything there?
+"""Compares what was loaded with Bitbucket itself.
 
-The head that was loaded is what Bitbucket is asked about, so that commits pushed since then are
-no difference. One request tells how many commits lead to it. Only where that number is another
-one, or cannot be used, are the ids of all commits read.
+Bitbucket is asked about the head that was loaded, so commits pushed since then are no difference.
+One request shows how many commits are reachable from it. The ids of all commits are read only if
+that number differs or cannot be used.
 
-If no parent of a loaded commit is missing, the rows hold everything that leads to the head. With
-an equal number of commits they hold nothing else.
+If no parent of a loaded commit is missing, the rows contain everything reachable from the head. If
+the number of commits is equal too, they contain nothing else.
 """
 
 from __future__ import annotations
@@ -46,23 +46,23 @@ class Pair(NamedTuple):
 
     @property
     def name(self) -> str:
-        """``KEY/slug`` as it is now, else as it was loaded; safe to print."""
+        """The current ``KEY/slug``, else the one that was loaded; safe to print."""
         if self.listed:
             return str(self.listed)
         return printable(self.held.name or f"repository {self.held.id}") if self.held else ""
 
 
 class Finding(NamedTuple):
-    """What became of one pair."""
+    """The result for one pair."""
 
     difference: Difference | None = None
     commits: int = 0
-    """That lead to the head in Bitbucket."""
+    """Commits reachable from the head in Bitbucket."""
     refusal: errors.InaccessibleError | None = None
     inaccessible: bool = False
     """Whether it was inaccessible when it was loaded."""
     excluded: bool = False
-    """Whether the filters leave it out, as its answer shows."""
+    """Whether the filters exclude it, which is known only from its answer."""
 
 
 class Verification:
@@ -77,12 +77,12 @@ class Verification:
         allow_gone: bool = False,
         on_difference: Callable[[Difference], object],
     ) -> None:
-        """Check the settings; ask nothing yet.
+        """Check the settings; send no request yet.
 
         Args:
             config: The settings of the tap, with their defaults.
             loaded: What is compared.
-            every_id: Whether all ids are read, also where the number of commits is equal.
+            every_id: Whether all ids are read, even where the number of commits is equal.
             allow_gone: Whether deleted repositories are named, but count as equal.
             on_difference: Called with each difference as soon as it is found.
 
@@ -114,7 +114,7 @@ class Verification:
         """Compare all repositories that pass the filters.
 
         Raises:
-            BitbucketError: Some could not be compared, or none; what was is in ``result``.
+            BitbucketError: Some or all could not be compared; ``result`` has the others.
         """
         ahead = 2 * self._concurrency
         pool = Prefetch(workers=self._concurrency, ahead=ahead, on_wait=self._progress)
@@ -144,7 +144,7 @@ class Verification:
         """Return whether a repository that is not read would be, if it still existed."""
         if self._crawl.listing.has_seen(held.id) or not self._filters.shard(held.id):
             return False
-        if held.name is None:  # without a name, nobody knows what the filters say of it
+        if held.name is None:  # filters need a name
             return not self._has_filters
         return self._filters.project(_place(held.name)[0])
 
@@ -185,8 +185,8 @@ class Verification:
         return branch.latest_commit if branch else None
 
     def _commits(self, repository: Repository, held: Held, ahead: Ahead) -> Finding:
-        """Compare the commits that lead to a head."""
-        if not held.head:  # empty: nothing leads there
+        """Compare the commits reachable from a head."""
+        if not held.head:  # empty: no commit is reachable
             return self._by_id(repository, held, {}) if held.commits else Finding()
         try:
             if self._counts and held.complete:
@@ -273,7 +273,7 @@ def _not_loaded(repository: Repository, held: Held | None) -> Finding:
 
 
 def _place(name: str) -> tuple[str, str]:
-    """Return project key and slug as they stand in URLs."""
+    """Return project key and slug as they appear in URLs."""
     key, _, slug = name.partition("/")
     return (key.lower() if key.startswith("~") else key), slug
 

@@ -1,15 +1,15 @@
-"""What `verify` has found, in words and as JSON. Knows neither database nor Bitbucket."""
+"""What `verify` has found, as text and as JSON. Knows neither the database nor Bitbucket."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-SHOWN = 5  # ids of each kind in words
+SHOWN = 5  # ids of each kind in the text
 
 
 class Difference(NamedTuple):
-    """A repository that is not the same in the warehouse and in Bitbucket."""
+    """A repository that differs between the warehouse and Bitbucket."""
 
     repository: str
     """``KEY/slug``."""
@@ -17,17 +17,17 @@ class Difference(NamedTuple):
     kind: str
     """``commits``, ``not_loaded``, ``gone`` or ``rewritten``."""
     why: str = ""
-    """In words, unless commits differ."""
+    """The reason as text, unless commits differ."""
     missing: tuple[str, ...] = ()
-    """Ids of commits that the default branch leads to, and no row says so; newest first."""
+    """Ids of commits on the default branch that no row marks as such, newest first."""
     too_many: tuple[str, ...] = ()
-    """Ids of rows that say that the default branch leads to them, and it does not."""
+    """Ids of rows that claim to be on the default branch, but are not."""
     marked: frozenset[str] = frozenset()
-    """Of those missing: there is a row, but its ``on_default_branch`` is false."""
+    """Missing ids that have a row whose ``on_default_branch`` is false."""
 
     @property
     def text(self) -> str:
-        """Return it in words, with the first ids, one on each line."""
+        """The difference as text, with the first ids, one per line."""
         if self.kind != "commits":
             return f"{self.repository}: {self.why}"
         parts = {"missing": self.missing, "too many": self.too_many}
@@ -43,7 +43,7 @@ class Difference(NamedTuple):
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Return it as a JSON object."""
+        """The difference as a JSON object."""
         facts: dict[str, Any] = {
             "repository": self.repository,
             "repository_id": self.repository_id,
@@ -66,9 +66,9 @@ class Result:
     allow_gone: bool = False
     """Whether it may be equal although repositories were deleted in Bitbucket."""
     repositories: int = 0
-    """Compared, those that differ included."""
+    """Repositories that were compared, those that differ included."""
     commits: int = 0
-    """That the default branches of these lead to in Bitbucket."""
+    """Commits reachable from their default branches in Bitbucket."""
     seconds: float = 0.0
     requests: int = 0
     differences: list[Difference] = field(default_factory=list)
@@ -77,7 +77,7 @@ class Result:
     failed: list[str] = field(default_factory=list)
     """Not compared, because of errors."""
     is_complete: bool = False
-    """Whether the run came to its end without an error."""
+    """Whether the run finished without an error."""
 
     @property
     def is_equal(self) -> bool:
@@ -90,7 +90,7 @@ class Result:
 
     @property
     def text(self) -> str:
-        """Return the last line."""
+        """The last line of the output."""
         found = "all equal"
         if self._counting:
             found = f"{len(self._counting):,} differ"
@@ -105,7 +105,7 @@ class Result:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Return everything as a JSON object."""
+        """Everything as a JSON object."""
         return {
             "equal": self.is_equal,
             "repositories": self.repositories,

@@ -1,4 +1,4 @@
-"""The commits that Bitbucket lists, proven to be all by their own graph."""
+"""The commits that Bitbucket lists, proven complete by their own graph."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TRIES = 2
 def listed(
     client: Client, repository: Repository, head: str, start: int | None, ahead: Ahead
 ) -> dict[str, bool]:
-    """Return the ids of all commits that lead to a head, newest first.
+    """Return the ids of all commits reachable from a head, newest first.
 
     Args:
         client: Where to read.
@@ -26,12 +26,12 @@ def listed(
         ahead: How pages are requested in parallel.
 
     Returns:
-        By its id, whether a commit is late enough to be loaded.
+        For each id, whether the commit is not older than the start date.
 
     Raises:
         NoSuchCommitError: The head is not in the repository, or not any more.
-        SkippableError: Commits are missing in the answers, as their children show, and still
-            are when they are read once more.
+        SkippableError: Commits that others name as parents are missing in the answers, even
+            after a second attempt.
     """
     for _ in range(TRIES):
         found: dict[str, bool] = {}

@@ -1,6 +1,6 @@
-"""What was loaded: repositories with their heads, and their commits. Asks Bitbucket nothing.
+"""What was loaded: repositories with their heads, and their commits. Does not know Bitbucket.
 
-It comes from the tables in PostgreSQL, or from rows as CSV or JSON lines.
+It is read from the tables in PostgreSQL, or from rows as CSV or JSON lines.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ select id, coalesce(
   full join (select repository_id::bigint as id, project_key, repository_slug, status, latest_commit
                from default_branches) as b using (id)
   full join commit using (id)"""
-# Whoever selects only some streams has no such table.
+# There is no such table if only some streams are selected.
 NO_REPOSITORIES = "(values (null, null, null)) as none (id, project_key, slug) where false"
 PARENTS = """\
 select attname from pg_attribute
  where attrelid = to_regclass('commits') and attname = 'parent_ids' and not attisdropped"""
-# A list is an array, a jsonb or a text with JSON in it.
+# A list is an array, jsonb, or text that contains JSON.
 INCOMPLETE = """\
 with linked as (
     select repository_id::bigint as repository_id, id::text as id, to_jsonb(parent_ids) as parents
@@ -71,7 +71,7 @@ class RowsError(ValueError):
 
 
 class Held(NamedTuple):
-    """What is held of one repository."""
+    """What was loaded of one repository."""
 
     id: int
     name: str | None = None
@@ -79,9 +79,9 @@ class Held(NamedTuple):
     status: str | None = None
     """Of its default branch; None if there is no row of it."""
     head: str | None = None
-    """The commit that the default branch was at when it was loaded."""
+    """The commit that the default branch pointed to when it was loaded."""
     commits: int = 0
-    """Rows that say that the default branch leads to them."""
+    """Number of rows with ``on_default_branch`` true."""
     listed: bool = True
     """Whether there is a row of the repository itself."""
     complete: bool = True
@@ -89,18 +89,18 @@ class Held(NamedTuple):
 
 
 class Loaded(Protocol):
-    """All that was loaded."""
+    """Everything that was loaded."""
 
     repositories: dict[int, Held]
     has_branches: bool
-    """Whether it says which head each repository had when it was loaded."""
+    """Whether the head of each repository at the time of the load is known."""
 
     def ids(self, repository_id: int) -> Mapping[str, bool]:
         """Return the ids of a repository's commits, with their ``on_default_branch``."""
 
 
 class Tables:
-    """What the tables in PostgreSQL hold."""
+    """The content of the tables in PostgreSQL."""
 
     has_branches = True
 
@@ -134,9 +134,9 @@ class Tables:
 
 
 class Rows:
-    """What rows of ``repository_id``, ``id`` and ``on_default_branch`` hold.
+    """The content of rows with ``repository_id``, ``id`` and ``on_default_branch``.
 
-    Of several rows of one commit the last one counts, as in files to which a loader appends.
+    If a commit has several rows, the last one counts, as in files to which a loader appends.
     """
 
     def __init__(self, commits: Iterable[str], branches: Iterable[str] | None = None) -> None:
@@ -145,8 +145,8 @@ class Rows:
         Args:
             commits: Lines of CSV with a header, or of JSON. ``project_key`` and
                 ``repository_slug`` are used if they are there.
-            branches: The same of ``repository_id``, ``latest_commit`` and, if it is there,
-                ``status``; None if it is not known which heads were loaded.
+            branches: Lines with ``repository_id``, ``latest_commit`` and optionally ``status``.
+                None if it is not known which heads were loaded.
 
         Raises:
             RowsError: A line is not such a row.
@@ -175,7 +175,7 @@ class Rows:
 
 
 def _rows(lines: Iterable[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Yield the number of each line with its row; the first line decides what they are."""
+    """Yield the number of each line with its row; the first line decides the format."""
     numbered = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
     first = next(numbered, None)
     if first is None:
