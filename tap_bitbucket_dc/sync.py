@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("tap-bitbucket-dc")
 
+MOST_PATIENCE = 60.0  # seconds that a run has to stop, whatever it waits for
 PATIENCE = 1.5  # seconds that a stopped run waits for a target that does not read
 INTERVAL = 10.0  # seconds between two lines of progress: short runs log only the summary
 
@@ -52,12 +53,14 @@ class Stop:
         threading.Thread(target=self._watch, args=[signal], daemon=True).start()
 
     def _watch(self, signal: int) -> None:
-        """End the process if the target does not read, because then the main thread is blocked."""
-        while True:
+        """End the process if the target does not read: the main thread would wait in vain."""
+        end = time.monotonic() + MOST_PATIENCE
+        while time.monotonic() < end:
             since = self._writer.waiting_since
             if since is not None and time.monotonic() - since > PATIENCE:
-                end_at_once(signal)
+                break
             time.sleep(0.1)
+        end_at_once(signal)
 
 
 class Sync:

@@ -124,11 +124,12 @@ class TapBitbucketDC(Tap):
 
     def _handle_termination(self, signum: int, _frame: FrameType | None) -> None:
         # The SDK would write a STATE here, possibly in the middle of another line.
-        self.logger.warning("Stopping after %s", signal.Signals(signum).name)
         if not self._stop.is_heard:
             end_at_once(signum)
         self._stop.request(signum)
         signal.signal(signum, signal.SIG_DFL)
+        # Last, because standard error may be full.
+        self.logger.warning("Stopping after %s", signal.Signals(signum).name)
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         hide_settings(self._config)

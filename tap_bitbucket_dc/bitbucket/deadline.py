@@ -75,6 +75,8 @@ class Deadline:
         _thread.watch = watch
         with self._lock:
             self._under_way[watch] = None
+            if self._closed.is_set():
+                watch.shut_down()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, daemon=True)
                 self._thread.start()
@@ -149,3 +151,5 @@ class _Watched(urllib3.connection.HTTPConnection):
         self.watch = getattr(_thread, "watch", None)
         if self.watch is not None:
             self.watch.connection = self
+            if self.watch.is_over:  # it was closed while this thread was connecting
+                raise TimeoutError

@@ -128,6 +128,8 @@ class Reader:
             raise refusals.refusal(answer, self.login)
         if not answer.is_json:
             raise refusals.not_json(answer)
+        if answer.value is None:
+            raise self._unexpected(path)
         return answer.value
 
     def url(self, path: str, query: Mapping[str, str | int] = _NONE) -> str:

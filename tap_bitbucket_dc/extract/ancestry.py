@@ -66,13 +66,26 @@ class Ancestry:
         """Note that another listing begins, with its own order of dates."""
         self._last_date = None
 
+    def joins(self, commits: list[Commit]) -> bool:
+        """Return whether each commit is one that has to arrive, or a parent of one before it.
+
+        Git always lists a child first. Commits that nothing leads to are not of this range.
+        """
+        if self._is_chain(commits):
+            return True
+        known = {*self.missing}
+        for commit in commits:
+            if commit.id not in known and commit.id not in self:
+                return False
+            known.update(parent.id for parent in commit.parents)
+        return True
+
     def take(self, commits: list[Commit]) -> list[Commit]:
         """Note the commits of a page, and return those that had not arrived before."""
         ids = [commit.id for commit in commits]
         named = [parent.id for commit in commits for parent in commit.parents]
-        is_chain = self.missing == {*ids[:1]} and named[:-1] == ids[1:]
-        if is_chain and self._index is None:
-            self.missing = {*named[-1:]}
+        if self._index is None and self._is_chain(commits):
+            self.missing = {*named[len(ids) - 1 :]}
             self._keys.extend(map(hash, ids))
         else:
             index, keys = self._indexed(), {*map(hash, ids)}
@@ -94,6 +107,16 @@ class Ancestry:
     def remove(self, other: Ancestry) -> None:
         """Forget the commits that have arrived in the other one as well."""
         self._indexed().difference_update(other._indexed())
+
+    def _is_chain(self, commits: list[Commit]) -> bool:
+        """Return whether only the first is missing, and each is the one parent of that before."""
+        ids = [commit.id for commit in commits]
+        named = [parent.id for commit in commits for parent in commit.parents]
+        return (
+            self.missing == {*ids[:1]}
+            and named[: len(ids) - 1] == ids[1:]
+            and all(len(commit.parents) == 1 for commit in commits[:-1])
+        )
 
     def _indexed(self) -> set[int]:
         if self._index is None:

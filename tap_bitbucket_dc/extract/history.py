@@ -99,6 +99,25 @@ class History:
             )
             raise errors.SkippableError(what, url=repository.url or "")
 
+    def require_collected(self, old: str, which: str) -> None:
+        """Check that the server really does not know a former head, and warn of what follows.
+
+        Args:
+            old: The former head.
+            which: The commits that cannot be marked as removed, for the warning.
+
+        Raises:
+            SkippableError: The server knows it after all.
+        """
+        if self.has(old):
+            raise self.incomplete({old})
+        logger.warning(
+            "%s was rewritten and its former commits were garbage-collected: %s keep "
+            "on_default_branch true",
+            self._repository,
+            which,
+        )
+
     def read(self, seen: Ancestry, until: str, since: str | None = None) -> Iterator[list[Commit]]:
         """Yield the commits of a range that have not arrived yet, page by page."""
         seen.begin()
@@ -108,9 +127,8 @@ class History:
     def rest(self, seen: Ancestry, since: str | None = None) -> Iterator[list[Commit]]:
         """Yield what is missing of a range; each missing commit is requested once.
 
-        A parent lies behind ``since`` if the range from ``since`` to it is empty. Any other answer
-        has to contain the requested commit. The end of the range itself lies behind ``since`` only
-        if the opposite range says so, see ``Visit``.
+        A parent may lie behind ``since``. The end of the range itself does so only if the opposite
+        range says so, see ``Visit``.
 
         Args:
             seen: The range as it arrived, with what is known to lie outside of it.
@@ -121,25 +139,21 @@ class History:
         """
         while wanted := seen.wanted():
             commit = min(wanted)  # any of them, but the same one in every run
-            is_empty = True
             try:
-                for page in self.pages(commit, since):
-                    is_empty = is_empty and not page.values
-                    commits = seen.take(page.values)
-                    yield self._not_behind(since, commits) if seen.is_skewed else commits
+                if since and commit != seen.until and self._is_behind(commit, since):
+                    seen.outside.add(commit)
+                    continue
+                for commits in self.read(seen, commit, since):
+                    yield commits
                     if not seen.wanted():
                         break
             except errors.NoSuchCommitError:
                 raise self.incomplete(wanted) from None
             if commit in seen.missing:
-                if not is_empty or since is None or commit == seen.until:
-                    raise self.incomplete(seen.wanted())
-                seen.outside.add(commit)
-            elif not seen.is_skewed:
-                logger.warning(
-                    "%s: Bitbucket left out commits, and sent them when asked again",
-                    self._repository,
-                )
+                raise self.incomplete(seen.wanted())
+            logger.warning(
+                "%s: Bitbucket left out commits, and sent them when asked again", self._repository
+            )
 
     def removed(self, old: str, new: str, reachable: Ancestry) -> Removed:
         """Return what is reachable from a former head and not from the new one.
@@ -217,15 +231,18 @@ class History:
             self._wholes[until] = seen
         return self._wholes[until]
 
-    def _not_behind(self, since: str | None, commits: list[Commit]) -> list[Commit]:
-        """Return those that are not reachable from ``since``.
+    def _is_behind(self, commit: str, since: str) -> bool:
+        """Return whether ``since`` leads to a commit: one request, if its answer is empty.
 
-        Wrong clocks mislead git: it may list what ``since`` excludes (see ``Ancestry``).
+        Wrong clocks mislead git, so an answer that is not empty proves nothing (see ``Ancestry``).
+        Then the graph in the opposite direction decides.
         """
-        if since is None:
-            return commits
-        behind = self.whole(since)
-        return [commit for commit in commits if commit.id not in behind]
+        if not any(page.values for page in self.pages(commit, since)):
+            return True
+        seen = Ancestry(since)
+        for _ in self.read(seen, since, commit):
+            pass
+        return seen.names(commit)
 
     def incomplete(self, missing: Iterable[str]) -> errors.SkippableError:
         """Return the error that names missing commits."""

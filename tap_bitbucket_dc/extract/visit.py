@@ -119,6 +119,7 @@ class Visit:
                 logger.warning(
                     "%s was rewritten while it was read: starting over", self._repository
                 )
+                self._history.require_same_repository()
             except errors.InaccessibleError as error:
                 yield DefaultBranch("inaccessible", refusal=error)
                 return
@@ -135,6 +136,8 @@ class Visit:
             # A part of that range may be in the table. It is read to its end first, to know
             # which of its commits have been removed since.
             yield from self._unfinished()
+        if head is None and self._bookmark.head and self.default_branch().latest_commit:
+            raise _EndLostError  # the first answer was wrong, or is no longer true
         if head != self._bookmark.head or (self._full_table and head):
             yield from self._move(head or EMPTIED, full_table=self._full_table)
         elif self._bookmark.until:  # of a FULL_TABLE run that was interrupted
@@ -186,6 +189,8 @@ class Visit:
         if since:
             seen.outside.add(since)
         for page in self._history.pages(until, since):
+            if not seen.joins(page.values):
+                break  # they are of another range, or of another repository
             commits = seen.take(page.values)
             is_last = page.next_start is None
             if is_last and not seen.wanted() and (old is None or seen.names(old)):
@@ -195,14 +200,18 @@ class Visit:
             if old is None and page.next_start:
                 then = Bookmark(None, until, page.next_start, len(seen))
             yield self._page(commits, then=then)
-        yield from self._proven(seen, until, since)
+        try:
+            yield from self._proven(seen, until, since)
+        except errors.SkippableError:
+            yield self._page([], then=Bookmark(old, until))  # nothing of it is proven
+            raise
         yield self._page([], then=Bookmark(until))
 
     def _resumed(self, until: str) -> Iterator[CommitPage]:
         """Yield the rest of a first read that a previous run began.
 
-        Its earlier pages are not known any more. If Bitbucket's count of commits does not confirm
-        that it is complete, the range is read again from its start.
+        Its earlier pages are not known any more. If Bitbucket's count does not confirm them, the
+        range is read again from its start.
         """
         total = self._history.count(until)
         _, _, start, rows = self._bookmark
@@ -210,7 +219,8 @@ class Visit:
         if total is not None:
             for page in self._history.pages(until, start=start):
                 commits = seen.take(page.values)
-                if page.next_start is None and rows + len(seen) == total:
+                is_last = page.next_start is None
+                if is_last and rows + len(seen) == total and not seen.missing:
                     yield self._page(commits, then=Bookmark(until))
                     return
                 then = self._bookmark
@@ -225,18 +235,14 @@ class Visit:
         yield from self._range(until, None)
 
     def _proven(self, seen: Ancestry, until: str, since: str | None) -> Iterator[CommitPage]:
-        """Yield what is missing of a range, then the commits that were removed.
-
-        Raises:
-            SkippableError: The answers of the server contradict each other.
-        """
+        """Yield what is missing of a range, then the removed commits; raises SkippableError."""
         old = self._bookmark.head
         removed = None
         if old is not None and not seen.names(old):
             removed = self._removed(old, until, seen)
             if removed and until in seen.missing and old not in removed.seen:
                 removed = self._removed(old, until, seen)  # both directions were empty: ask again
-            if removed:
+            if removed and since:
                 seen.outside |= {commit for commit in seen.missing if removed.seen.names(commit)}
         for commits in self._history.rest(seen, since):
             yield self._page(commits)
@@ -256,13 +262,14 @@ class Visit:
         except errors.NoSuchCommitError:
             if not self._history.has(new):
                 raise _EndLostError from None
-            self._warn_of_collected("they")
+            self._history.require_collected(old, "they")
             return None
 
     def _in_full(self, until: str) -> Iterator[CommitPage]:
         """Read a whole history, because the server does not know the head in the state."""
         self._history.require_same_repository()
-        self._warn_of_collected("reading it in full; commits that are gone")
+        gone = "reading it in full; commits that are gone"
+        self._history.require_collected(str(self._bookmark.head), gone)
         self._bookmark = Bookmark(None, until)
         yield from self._move(until)
 
@@ -277,16 +284,8 @@ class Visit:
             for commits in self._history.complete(Ancestry(old, is_whole=True), old):
                 yield self._page(commits, on_default_branch=False)
         except errors.NoSuchCommitError:
-            self._warn_of_collected("they")
+            self._history.require_collected(old, "they")
         yield self._page([], on_default_branch=False, then=Bookmark())
-
-    def _warn_of_collected(self, which: str) -> None:
-        logger.warning(
-            "%s was rewritten and its former commits were garbage-collected: %s keep "
-            "on_default_branch true",
-            self._repository,
-            which,
-        )
 
     def _page(
         self,

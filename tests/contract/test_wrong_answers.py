@@ -16,6 +16,7 @@ from tap_bitbucket_dc.emulator import (
     WITHOUT_LAST_ROW,
     WITHOUT_MIDDLE_ROW,
     Fault,
+    commits_of,
 )
 from tests.contract.target import Target, flags, partitions
 
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
     from tests.git_repository import GitRepository
 
 FIRST_PAGE, SECOND_PAGE = "ledger/commits.*start=0", "ledger/commits.*start=3"
+NO_SUCH_COMMIT = Fault(
+    status=404,
+    content_type="application/json",
+    body=b'{"errors":[{"message":"Commit does not exist","exceptionName":'
+    b'"com.atlassian.bitbucket.commit.NoSuchCommitException"}]}',
+)
 LIES = {
     "nothing": EMPTY_PAGE.on(FIRST_PAGE),
     "nothing on page 2": EMPTY_PAGE.on(SECOND_PAGE),
@@ -131,6 +138,61 @@ def test_both_directions_empty_are_not_believed(
     assert target.holds(ledger)
 
 
+@pytest.mark.parametrize("is_first_read", [True, False])
+def test_commits_of_another_repository_do_not_go_out_under_this_one(
+    sync: Sync,
+    target: Target,
+    ledger: GitRepository,
+    repository: Callable[[str], GitRepository],
+    bitbucket: Bitbucket,
+    *,
+    is_first_read: bool,
+) -> None:
+    wages = repository("PAY/wages").facts(id=14)
+    for n in range(3):
+        wages.commit(f"Wages {n}")
+    if not is_first_read:
+        target.read()
+        merge_a_side_branch(ledger)
+    bitbucket.faults.append(commits_of("PAY/wages").on(FIRST_PAGE))
+    target.take(sync(target.state).messages)
+    assert {id_ for repo, id_ in target.commits if repo == 12} <= set(ledger.rev_list())
+    target.read()
+    assert target.holds(ledger)
+
+
+def test_one_wrong_word_about_the_default_branch_marks_nothing_as_removed(
+    target: Target, ledger: GitRepository, bitbucket: Bitbucket
+) -> None:
+    target.read()
+    bitbucket.faults.append(Fault("ledger/branches/default", status=204))
+    assert flags(target.read()) == []
+    assert target.holds(ledger)
+
+
+def test_a_head_that_the_server_denies_once_is_not_taken_for_collected(
+    sync: Sync, target: Target, ledger: GitRepository, bitbucket: Bitbucket
+) -> None:
+    target.read()
+    amend(ledger)
+    bitbucket.faults.append(NO_SUCH_COMMIT.on("ledger/commits.*since="))
+    assert sync(target.state).code == "unexpected_answer"
+    target.read()
+    assert target.holds(ledger)
+
+
+@pytest.mark.parametrize("lie", [EMPTY_PAGE, LAST_TOO_EARLY], ids=["nothing", "the last page"])
+def test_a_full_table_run_after_a_rewrite_is_complete_despite_a_lie(
+    target: Target, ledger: GitRepository, bitbucket: Bitbucket, lie: Fault
+) -> None:
+    target.read()
+    amend(ledger)
+    bitbucket.faults.append(lie.on(FIRST_PAGE))
+    full = target.read_full_table()
+    assert {commit for commit, flag in flags(full) if flag} == set(ledger.rev_list())
+    assert target.holds(ledger)
+
+
 # A first read that another run goes on with.
 
 
@@ -145,11 +207,26 @@ def small_writes(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_lie_before_a_run_was_killed_is_found_by_the_count(
     target: Target, ledger: GitRepository, bitbucket: Bitbucket
 ) -> None:
-    bitbucket.faults.append(WITHOUT_MIDDLE_ROW.on(FIRST_PAGE))
-    target.read_until(7)
-    assert partitions(target.state)[12]["reading"]["rows"] == 5
+    bitbucket.faults.append(WITHOUT_LAST_ROW.on(FIRST_PAGE))
+    target.read_until(4)
+    assert partitions(target.state)[12]["reading"]["rows"] == 2
     output = target.read()
     assert "count does not confirm it" in output.log
+    assert target.holds(ledger)
+
+
+@pytest.mark.usefixtures("small_writes")
+def test_a_count_that_agrees_is_not_enough_if_a_parent_is_missing(
+    sync: Sync, target: Target, repository: Callable[[str], GitRepository], bitbucket: Bitbucket
+) -> None:
+    bitbucket.page_caps["commits"] = 3
+    ledger = repository("PAY/ledger").facts(id=12)
+    ledger.commits(6)
+    bitbucket.faults.append(Fault(SECOND_PAGE, status=500))
+    target.take(sync(target.state, max_retries=0).messages)
+    assert partitions(target.state)[12]["reading"]["rows"] == 3
+    bitbucket.faults.append(START_IGNORED_AND_LAST.on(SECOND_PAGE))
+    target.read()
     assert target.holds(ledger)
 
 
@@ -266,7 +343,7 @@ def test_a_new_range_that_stays_empty_is_no_reset_unless_the_old_head_leads_to_t
 def test_the_error_names_what_is_missing(
     sync: Sync, ledger: GitRepository, bitbucket: Bitbucket
 ) -> None:
-    bitbucket.faults.append(WITHOUT_FIRST_ROW.on(f"until={ledger.rev_list()[0]}", times=None))
+    bitbucket.faults.append(EMPTY_PAGE.on(f"until={ledger.rev_list()[0]}", times=None))
     output = sync()
     assert ledger.rev_list()[0] in output.last_line
 

@@ -84,6 +84,23 @@ def test_parents_that_came_before_their_children_do_not_pile_up() -> None:
     assert seen.wanted() == set()
 
 
+def test_a_parent_that_came_with_a_merge_is_not_wanted_again() -> None:
+    seen = Ancestry("x")
+    seen.take(commits("x yz", "y"))
+    seen.take(commits("z y"))
+    assert seen.wanted() == set()
+
+
+def test_commits_that_nothing_leads_to_do_not_join() -> None:
+    seen = Ancestry("d")
+    assert seen.joins(commits("d cb", "b a", "c b"))
+    assert not seen.joins(commits("d c", "x y"))
+    assert not seen.joins(commits("c b"))
+    seen.take(commits("d cb", "b a"))
+    assert seen.joins(commits("c b", "a"))
+    assert seen.joins([])
+
+
 def test_a_page_that_is_shifted_by_one_counts_no_row_twice() -> None:
     seen = Ancestry("f")
     assert arrived(seen, "f e", "e d") == "fe"
