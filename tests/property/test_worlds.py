@@ -21,7 +21,7 @@ FAILED_ONCE = {
     37: "the same, and the branch came back to where it was: the range stayed in the state",
     20: "git lists as removed what the new head leads to, because clocks were wrong",
     74: "the same",
-    50302: "git listed what lies behind the old head, and nothing else showed that a clock was wrong",
+    50302: "git listed what lies behind the old head, though no date showed a wrong clock",
     50318: "a parent that had come with a merge was requested again, and came twice",
 }
 
