@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT = 10.0  # seconds
 FIRST_BACKOFF = 0.5  # seconds; each next one is twice as long
 LONGEST_BACKOFF = 30.0  # seconds
-LARGEST_ROW = 6 * 1024  # bytes, on average over a page; most commits have less than 1,000
+LARGEST_ROW = 4 * 1024  # bytes, on average over a page; most commits have less than 1,000
 LEAST_ROWS = 1000  # that any answer has room for
 LONGEST_DATE = 100  # characters
 MOST_REDIRECTS = 3

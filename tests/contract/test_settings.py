@@ -56,8 +56,8 @@ def test_a_password_does_as_well_as_a_token(bitbucket: Bitbucket) -> None:
         ({"username": "u"}, "Set both"),
         ({"password": "p"}, "Set both"),
         ({"token": ""}, "Set either"),
-        ({"token": "to ken"}, "`token` has characters"),
-        ({"token": "token\n"}, "`token` has characters"),
+        ({"token": "to ken"}, "`token` contains characters"),
+        ({"token": "token\n"}, "`token` contains characters"),
         ({"username": "a:b", "password": "p"}, "`username` has a colon"),
     ],
 )
