@@ -234,8 +234,8 @@ def test_every_module_has_a_place_in_the_architecture() -> None:
     assert [name for name in names if f"`{name}`" not in described] == []
 
 
-def test_the_sample_state_of_the_readme_is_one_line_of_a_state() -> None:
-    [sample] = re.findall(r"```json\n(\{\"bookmarks\".*?)```", README, re.DOTALL)
+def test_the_sample_state_is_a_state() -> None:
+    [sample] = re.findall(r"```json\n(\{\"bookmarks\".*?)```", STREAMS, re.DOTALL)
     [partition] = json.loads(sample)["bookmarks"]["commits"]["partitions"]
     assert re.fullmatch("[0-9a-f]{40}", partition["head"])
     assert partition["context"] == {"repository_id": 12}
