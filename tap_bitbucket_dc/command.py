@@ -32,8 +32,8 @@ UNUSABLE = (OSError, ValueError, TypeError, LookupError, AttributeError, Recursi
 """What is raised for a file that is missing, or contains JSON of another shape."""
 
 NO_STATE = (
-    "For a first run, write {} to the file, or leave `--state` out. Otherwise restore the state of "
-    "the last run, or everything is read again."
+    "For a first run, write {} to the file, or leave `--state` out. Otherwise restore the last "
+    "run's state: without it, everything is read again."
 )
 
 
@@ -88,7 +88,8 @@ class Command(SingerCommand):
         except click.BadParameter as error:
             is_state = error.param is not None and error.param.name == "state"
             remedy = NO_STATE if is_state else ""
-            raise errors.ConfigError(error.format_message(), remedy=remedy) from None
+            what = f"{error.format_message().rstrip('.')}."
+            raise errors.ConfigError(what, remedy=remedy) from None
         except click.UsageError as error:
             raise click.UsageError(redaction.hidden(error.format_message()), error.ctx) from None
 
