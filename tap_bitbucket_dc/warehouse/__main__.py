@@ -55,7 +55,11 @@ def _of_meltano(arguments: Sequence[str], environment: Mapping[str, str]) -> lis
         return list(arguments)
     if command != "report":
         del settings["output"]
-    return [command, *(f"--{option}={value}" for option, value in settings.items() if value), *given]
+    return [
+        command,
+        *(f"--{option}={value}" for option, value in settings.items() if value),
+        *given,
+    ]
 
 
 def _hide(dsn: str) -> None:
