@@ -1,7 +1,7 @@
 """The README's commands as they stand, in an empty home and without Meltano's plugin hub.
 
-Everything is installed as users install it, and the tap from the wheel that would be published; only
-uv's cache is shared. What is replaced is what a user replaces, see ``Place.replacements``.
+Everything is installed as users install it, and the tap from the wheel that would be published.
+Of the machine, only uv's cache is shared. Of the text, only ``Place.replacements`` are replaced.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ pytestmark = pytest.mark.skipif(UV is None, reason="needs uv on the PATH, or `uv
 
 README = (CHECKOUT / "README.md").read_text("utf-8")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+COMMITS = re.compile(r"/projects/([^/]+)/repos/([^/]+)/commits")
 REPOSITORY = "https://github.com/tap-bitbucket-dc/tap-bitbucket-dc"
 PROJECTS = ("PAY", "OPS")
 """The projects that the README names."""
@@ -41,8 +42,6 @@ MOST_COMMANDS = 12
 COLUMNS = """\
 select column_name from information_schema.columns
  where table_schema = 'bitbucket' and table_name = 'commits'"""
-
-
 
 
 def blocks(heading: str, *languages: str) -> list[str]:
@@ -66,7 +65,7 @@ class Shell:
         end = "the end of the block"
         self._process.stdin.write(f"{{\n{commands}\n}} </dev/null\necho\necho {end}\n")
         self._process.stdin.flush()
-        lines = []
+        lines: list[str] = []
         for line in self._process.stdout:
             if line == f"{end}\n":
                 return "".join(lines)
@@ -157,6 +156,11 @@ class Place:
         )
         return done.stdout + done.stderr
 
+    def read(self) -> set[str]:
+        """Return the repositories whose commits were requested."""
+        found = [COMMITS.search(request.path) for request in self.bitbucket.requests]
+        return {f"{match[1]}/{match[2]}" for match in found if match}
+
     def loaded(self) -> Commits:
         return loaded(self.database)
 
@@ -211,8 +215,7 @@ def test_the_readme_leads_from_nothing_to_a_nightly_job(place: Place) -> None:
         place.bitbucket.requests.clear()
         state = json.loads(shell.run(again).splitlines()[-2])
         assert place.loaded() == place.in_git(before)
-        asked = {r.path.split("/")[-2] for r in place.bitbucket.requests if "commits" in r.path}
-        assert asked == {"ledger", "api"}
+        assert place.read() == {"PAY/ledger", "PAY/api"}
         assert heads(state) == {
             name: place.world.repositories[name].branch_tip()
             for name, commits in place.in_git().items()
@@ -234,6 +237,26 @@ def test_the_readme_leads_from_nothing_to_a_nightly_job(place: Place) -> None:
     assert place.loaded() == place.in_git()
     assert place.database.query(inaccessible) == [("OPS", "runbooks")]
     assert "invalid_credentials" in place.cron(cron, TAP_BITBUCKET_DC_TOKEN="expired")
+
+
+def test_the_readme_leads_to_a_load_without_meltano(place: Place) -> None:
+    [install_tap] = blocks("Installation", "bash")
+    steps = blocks("Without Meltano", *("bash", "json", "json", "bash", "bash"))
+    install_target, config, target, script, load = map(place.here, steps)
+    files = {"config.json": config, "target.json": target, "load.sh": script}
+    for name, text in files.items():
+        (place.home / name).write_text(text, "utf-8")
+    with place.shell() as shell:
+        shell.run(place.here(install_tap))
+        shell.run(install_target)
+        assert "A sync would work." in shell.run(load)
+        assert place.loaded() == place.in_git()
+        before = place.in_git()
+        place.world.push_late_merge("PAY/ledger")
+        place.bitbucket.requests.clear()
+        shell.run(commands(load)[-1])
+    assert place.loaded() == place.in_git(before)
+    assert place.read() == {"PAY/ledger"}
 
 
 def commands(block: str) -> list[str]:

@@ -112,7 +112,10 @@ def test_meltano_yml_claims_what_the_tap_can_do() -> None:
 def test_the_fast_settings_of_target_postgres_are_those_of_meltano_yml() -> None:
     [loader] = [each for each in PLUGINS["loaders"] if each["name"] == "target-postgres"]
     declared = {each["name"]: each.get("value") for each in loader["settings"]}
-    documented = {name: cells[0].strip("`") for name, cells in rows("## Fast settings for target-postgres", LOADING).items()}
+    documented = {
+        name: cells[0].strip("`")
+        for name, cells in rows("## Fast settings for target-postgres", LOADING).items()
+    }
     fast = {name: value for name, value in documented.items() if name in declared}
     assert fast.keys() >= {"validate_records", "use_copy", "load_method", "batch_size_rows"}
     for name, shown in fast.items():
@@ -239,6 +242,11 @@ def test_the_sample_state_is_a_state() -> None:
     [partition] = json.loads(sample)["bookmarks"]["commits"]["partitions"]
     assert re.fullmatch("[0-9a-f]{40}", partition["head"])
     assert partition["context"] == {"repository_id": 12}
+
+
+def test_the_script_of_the_readme_is_the_one_that_is_tested() -> None:
+    [script] = re.findall(r"`load.sh`:\n\n```bash\n(.*?)```", README, re.DOTALL)
+    assert script == (ROOT / "tests/end_to_end/load.sh").read_text("utf-8")
 
 
 def test_the_sample_configuration_of_the_readme_is_valid() -> None:
