@@ -57,7 +57,7 @@ def require_selection(catalog: Catalog, streams: Iterable[Stream]) -> None:
     names = [stream.name for stream in streams]
     if not any(catalog[name].metadata.resolve_selection()[()] for name in names):
         raise ConfigError(
-            f"No stream is selected. The tap has {', '.join(names)}.",
+            f"No stream is selected. The streams are {', '.join(names)}.",
             remedy=(
                 "Select at least one; `meltano select --list --all tap-bitbucket-dc` shows what "
                 "your patterns select."

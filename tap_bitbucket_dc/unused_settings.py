@@ -25,6 +25,9 @@ OBJECTS = ("_config", "_maps")
 ALIKE = 0.75
 """``project`` and ``projects`` are more alike than this, ``prod_token`` and ``token`` less."""
 
+SHORT = {"shard": "shard_index", "shards": "shard_count"}
+"""Names that are less alike, and too grave to be overlooked."""
+
 DECLARE = (
     "Declare it under `settings` of the plugin in meltano.yml, or add the plugin again with "
     "`meltano add --from-ref`, which declares all settings."
@@ -107,7 +110,9 @@ def _unreached(
 
 
 def _nearest(name: str, known: Collection[str]) -> str:
-    return next(iter(difflib.get_close_matches(name.lower(), known, 1, ALIKE)), "")
+    """Return the setting with the most similar name, "" if none is similar."""
+    name = name.lower()
+    return SHORT.get(name) or next(iter(difflib.get_close_matches(name, known, 1, ALIKE)), "")
 
 
 def _variables(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -86,7 +86,7 @@ def _read(file: Path) -> Json:
         msg = f"{file} cannot be read: {error}"
         raise StateError(msg) from None
     if not isinstance(state, dict):
-        msg = f"{file} is not a state, which is one JSON object"
+        msg = f"{file} is not a state, which is a JSON object"
         raise StateError(msg)
     return state
 
