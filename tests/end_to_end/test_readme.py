@@ -123,7 +123,7 @@ class Place:
             "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1"])),
             "UV_CACHE_DIR": uv("cache", "dir").strip(),
             "UV_EXCLUDE_NEWER": exclude_newer(),
-            "MELTANO_HUB_API_ROOT": "http://127.0.0.1:9",  # nothing listens there
+            "MELTANO_HUB_URL": "http://127.0.0.1:9",  # nothing listens there
             "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "false",
         }
 
