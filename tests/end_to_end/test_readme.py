@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(UV is None, reason="needs uv on the PATH, or `uv run`")
 
 README = (CHECKOUT / "README.md").read_text("utf-8")
+LOADING = (CHECKOUT / "tap_bitbucket_dc" / "loading.md").read_text("utf-8")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMITS = re.compile(r"/projects/([^/]+)/repos/([^/]+)/commits")
 REPOSITORY = "https://github.com/tap-bitbucket-dc/tap-bitbucket-dc"
@@ -44,9 +45,9 @@ select column_name from information_schema.columns
  where table_schema = 'bitbucket' and table_name = 'commits'"""
 
 
-def blocks(heading: str, *languages: str) -> list[str]:
-    """Return the blocks of a section of the README, which must be in these languages."""
-    section = README.split(f"\n## {heading}\n", 1)[1].partition("\n## ")[0]
+def blocks(heading: str, *languages: str, document: str = README) -> list[str]:
+    """Return the blocks of a section of a document, which must be in these languages."""
+    section = document.split(f"\n## {heading}\n", 1)[1].partition("\n## ")[0]
     found = BLOCK.findall(section)
     assert tuple(language for language, _ in found) == languages
     return [text for _, text in found]
@@ -241,7 +242,8 @@ def test_the_readme_leads_from_nothing_to_a_nightly_job(place: Place) -> None:
 
 def test_the_readme_leads_to_a_load_without_meltano(place: Place) -> None:
     [install_tap] = blocks("Installation", "bash")
-    steps = blocks("Without Meltano", *("bash", "json", "json", "bash", "bash"))
+    languages = ("bash", "json", "json", "bash", "bash")
+    steps = blocks("Without Meltano", *languages, document=LOADING)
     install_target, config, target, script, load = map(place.here, steps)
     files = {"config.json": config, "target.json": target, "load.sh": script}
     for name, text in files.items():

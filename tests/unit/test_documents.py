@@ -244,12 +244,12 @@ def test_the_sample_state_is_a_state() -> None:
     assert partition["context"] == {"repository_id": 12}
 
 
-def test_the_script_of_the_readme_is_the_one_that_is_tested() -> None:
-    [script] = re.findall(r"`load.sh`:\n\n```bash\n(.*?)```", README, re.DOTALL)
+def test_the_script_without_meltano_is_the_one_that_is_tested() -> None:
+    [script] = re.findall(r"`load.sh`:\n\n```bash\n(.*?)```", LOADING, re.DOTALL)
     assert script == (ROOT / "tests/end_to_end/load.sh").read_text("utf-8")
 
 
-def test_the_sample_configuration_of_the_readme_is_valid() -> None:
-    [sample] = re.findall(r"`config.json`:\n\n```json\n(.*?)```", README, re.DOTALL)
+def test_the_sample_configuration_is_valid() -> None:
+    [sample] = re.findall(r"`config.json`:\n\n```json\n(.*?)```", LOADING, re.DOTALL)
     tap = TapBitbucketDC(config=json.loads(sample), validate_config=True)
     assert tap.config["projects"] == ["PAY", "OPS"]
