@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tap_bitbucket_dc.bitbucket.errors import ConfigError
-from tap_bitbucket_dc.shards import MeltanoError, Project, Shard, check_no_other_states, project
+from tap_bitbucket_dc.meltano import MeltanoError
+from tap_bitbucket_dc.shards import Project, Shard, check_no_other_states, project
 from tap_bitbucket_dc.shards import reshape as hand_over
 from tap_bitbucket_dc.state.__main__ import StateError
 

@@ -9,30 +9,25 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import signal
-import subprocess
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dotenv import dotenv_values
 
+from tap_bitbucket_dc import meltano
 from tap_bitbucket_dc.extract.filters import shard_of
+from tap_bitbucket_dc.meltano import MeltanoError
 from tap_bitbucket_dc.state import MELTANO, STREAM, State, validate
 from tap_bitbucket_dc.state.__main__ import StateError, merge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-GRACE = 10.0  # seconds that Meltano has to end the tap and the loader
 PLUGINS = ("extractors", "loaders")  # Meltano's directories of what it has installed
 
 Json = dict[str, Any]
-
-
-class MeltanoError(Exception):
-    """Meltano cannot be run here, or failed."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +40,7 @@ class Project:
     root: str
     """Meltano's directory, usually ``.meltano``."""
     states: str | None
-    """URI for the states of shards. None if Meltano keeps all states in one place anyway."""
+    """URI for the states of shards. None if Meltano's own settings keep them in one place."""
 
     @property
     def pipeline(self) -> str:
@@ -90,7 +85,7 @@ class Shard:
         Raises:
             MeltanoError: The tap or the loader failed, or another job runs this shard.
         """
-        with self._alone() as lock:
+        with self.alone() as lock:
             schemas = self.meltano("invoke", self.project.tap, "--test=schema", lock=lock)
             self.meltano("invoke", self.project.loader, stdin=schemas, lock=lock)
 
@@ -103,8 +98,34 @@ class Shard:
         suffix = [f"--state-id-suffix={self.suffix}"] if self.suffix else []
         # --force: after a run that was killed, Meltano would refuse to run for five minutes.
         command = ("run", "--force", *suffix, self.project.tap, self.project.loader)
-        with self._alone() as lock:
+        with self.alone() as lock:
             self.meltano(*command, lock=lock)
+
+    def state(self) -> Json | None:
+        """Return the state, with the repositories of this shard only. None before the first run.
+
+        Raises:
+            ConfigError: It is malformed.
+            MeltanoError: Meltano failed.
+        """
+        value = json.loads(self.meltano("state", "get", self.state_id)).get(MELTANO)
+        if not value:
+            return None
+        validate(value)
+        state = State()
+        state.load(value, self._reads)
+        return state.value
+
+    def set_state(self, merged: Json) -> None:
+        """Take over those repositories of a merged state that belong to this shard.
+
+        Raises:
+            MeltanoError: Meltano failed.
+        """
+        partitions = [part for id_, part in _partitions(merged).items() if self._reads(id_)]
+        state = json.dumps({MELTANO: {"bookmarks": {STREAM: {"partitions": partitions}}}})
+        command = ("state", "set", "--force", "--input-file=/dev/stdin", self.state_id)
+        self.meltano(*command, stdin=state)
 
     def meltano(self, *arguments: str, stdin: str = "", lock: int | None = None) -> str:
         """Run Meltano for this shard, and return what it prints.
@@ -121,10 +142,13 @@ class Shard:
         }
         if self.suffix and self.project.states:
             variables["MELTANO_STATE_BACKEND_URI"] = self.project.states
-        return _meltano(*arguments, variables=variables, stdin=stdin, lock=lock)
+        return meltano.run(*arguments, variables=variables, stdin=stdin, lock=lock)
+
+    def _reads(self, repository_id: int) -> bool:
+        return shard_of(repository_id, self.count) == self.index
 
     @contextmanager
-    def _alone(self) -> Iterator[int]:
+    def alone(self) -> Iterator[int]:
         """Keep other jobs from this shard for as long as a process has the yielded file open."""
         self.directory.mkdir(parents=True, exist_ok=True)
         for plugins in PLUGINS:  # installed once for all shards
@@ -132,7 +156,7 @@ class Shard:
             installed.mkdir(exist_ok=True)
             if not link.exists():
                 link.symlink_to(installed)
-        with (self.directory / "lock").open("w") as lock:
+        with (self.directory / "shard.lock").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -151,19 +175,31 @@ def project(tap: str, loader: str, environment: str | None = None) -> Project:
     Raises:
         MeltanoError: There is no project here, or no environment.
     """
-    directory = Path(os.environ.get("MELTANO_PROJECT_ROOT", "."))
+    directory = _directory()
     variables = {**dotenv_values(directory / ".env"), **os.environ}
     environment = environment or variables.get("MELTANO_ENVIRONMENT")
-    environment = environment or _settings({}).get("default_environment")
+    environment = environment or meltano.settings({}).get("default_environment")
     if not isinstance(environment, str):  # Meltano prints {} for what is not set
         raise MeltanoError("Meltano keeps states only in an environment: set `environment`")
-    settings = _settings({"MELTANO_ENVIRONMENT": environment})
+    settings = meltano.settings({"MELTANO_ENVIRONMENT": environment})
     root = Path(os.environ.get("MELTANO_SYS_DIR_ROOT", directory / ".meltano")).resolve()
-    default = ("systemdb", f"sqlite:///{root / 'meltano.db'}")
-    users_own = (settings["state_backend"]["uri"], settings["database_uri"]) != default
-    # Not Path.as_uri: Meltano does not decode it.
-    states = None if users_own else f"file://{root / 'state'}"
+    states = settings["state_backend"]["uri"]
+    if (states, settings["database_uri"]) == ("systemdb", f"sqlite:///{root / 'meltano.db'}"):
+        states = f"file://{root / 'state'}"  # not Path.as_uri: Meltano does not decode it
+    elif not states.startswith("file:"):  # that one may depend on Meltano's directory
+        states = None
     return Project(environment, tap, loader, str(root), states)
+
+
+def _directory() -> Path:
+    """Return the directory of the project, as Meltano finds it."""
+    if root := os.environ.get("MELTANO_PROJECT_ROOT"):
+        return Path(root)
+    here = Path.cwd()
+    for directory in (here, *here.parents):
+        if (directory / "meltano.yml").exists():
+            return directory
+    raise MeltanoError(f"{here} is not in a Meltano project: there is no meltano.yml")
 
 
 def check_no_other_states(shards: Sequence[Shard]) -> None:
@@ -190,115 +226,55 @@ def check_no_other_states(shards: Sequence[Shard]) -> None:
 
 
 def reshape(old: Sequence[Shard], new: Sequence[Shard]) -> None:
-    """Give the merged states of all old shards to each of the new ones, then clear the old ones.
+    """Move the states of the old shards to the new ones.
 
-    Nothing is cleared before all of it is in the new states, so it can be called again after a
-    crash.
+    Nothing is cleared before the new shards have all of it, so this can be repeated after a crash.
 
     Raises:
         ConfigError: A state is malformed.
         MeltanoError: Meltano failed, or a shard is running.
-        StateError: An old shard did not run yet.
+        StateError: An old shard has not run yet.
     """
     with ExitStack() as stack:
         for shard in (*old, *new):
-            stack.enter_context(shard._alone())  # noqa: SLF001
+            stack.enter_context(shard.alone())
         states = _states(old)
         if len(states) == len(old):
-            merged = json.dumps({MELTANO: merge(states)})
-            command = ("state", "set", "--force", "--input-file=/dev/stdin")
             for shard in new:
-                shard.meltano(*command, shard.state_id, stdin=merged)
-        _check_handed_over(old, states, new)
+                shard.set_state(merge(states))
+        else:
+            _check_handed_over(old, states, new)
         for shard in old:
-            shard.meltano("state", "clear", "--force", shard.state_id)
+            if shard.state_id in states:
+                shard.meltano("state", "clear", "--force", shard.state_id)
 
 
 def _states(shards: Sequence[Shard]) -> dict[str, Json]:
-    """Return the states of those shards that have one, each with its own repositories only."""
-    states = {}
-    for shard in shards:
-        value = json.loads(shard.meltano("state", "get", shard.state_id)).get(MELTANO)
-        if value:
-            states[shard.state_id] = _own(shard, value)
-    return states
-
-
-def _own(shard: Shard, value: Json) -> Json:
-    validate(value)
-    state = State()
-    state.load(value, lambda id_: shard_of(id_, shard.count) == shard.index)
-    return state.value
+    """Return the states by state id, without shards that have none."""
+    states = {shard.state_id: shard.state() for shard in shards}
+    return {state_id: state for state_id, state in states.items() if state is not None}
 
 
 def _check_handed_over(
     old: Sequence[Shard], states: Mapping[str, Json], new: Sequence[Shard]
 ) -> None:
-    """Check that the new shards hold all that the states of the old ones do.
+    """Check that a job that was interrupted while it cleared states had written all new ones.
 
     Raises:
-        StateError: They do not.
+        StateError: There is no sign of that: some old shards have not run yet.
     """
     found = _states(new)
-    held, wanted = _partitions(merge(found)), _partitions(merge(states))
-    if len(found) == len(new) and all(held.get(id_) == wanted[id_] for id_ in wanted):
+    held, left = _partitions(merge(found)), _partitions(merge(states))
+    if len(found) == len(new) and all(held.get(id_) == left[id_] for id_ in left):
         return
     missing = [shard for shard in old if shard.state_id not in states]
-    if not missing:
-        raise StateError(f"Meltano did not keep {', '.join(shard.state_id for shard in new)}")
     raise StateError(
-        f"{' and '.join(map(str, missing))} did not run yet: there is no state "
-        f"{', '.join(shard.state_id for shard in missing)}. Nothing was changed. Run the job "
-        f"`load_shards` with `count: {len(old)}` first"
+        f"There is no state {', '.join(shard.state_id for shard in missing)}: "
+        f"{', '.join(map(str, missing))} has not run yet. Nothing was changed. Run the job "
+        f"`load_shards` with `count: {len(old)}` first."
     )
 
 
 def _partitions(state: Json) -> dict[int, Json]:
     partitions = state["bookmarks"][STREAM]["partitions"]
     return {partition["context"]["repository_id"]: partition for partition in partitions}
-
-
-def _settings(variables: Mapping[str, str]) -> Json:
-    settings: Json = json.loads(_meltano("config", "print", "meltano", variables=variables))
-    return settings
-
-
-def _meltano(
-    *arguments: str, variables: Mapping[str, str], stdin: str = "", lock: int | None = None
-) -> str:
-    """Run Meltano with additional environment variables, and return what it prints."""
-    try:
-        process = subprocess.Popen(  # noqa: S603 the user's own settings
-            ("meltano", *arguments),  # noqa: S607 the Meltano of the PATH
-            env={**os.environ, **variables},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            start_new_session=True,
-            pass_fds=() if lock is None else (lock,),
-        )
-    except FileNotFoundError:
-        raise MeltanoError("`meltano` is not on the PATH") from None
-    with process, _ended(process):
-        output, _ = process.communicate(stdin)
-    if process.returncode:
-        command = f"`meltano {' '.join(arguments)}`"
-        raise MeltanoError(f"{command} ended with exit code {process.returncode}")
-    return output
-
-
-@contextmanager
-def _ended(process: subprocess.Popen[str]) -> Iterator[None]:
-    """End Meltano and what it has started, whether we are interrupted or Meltano crashed."""
-    try:
-        yield
-    finally:
-        try:
-            if process.poll() is None:
-                process.terminate()
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(GRACE)
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
