@@ -60,8 +60,9 @@ class Meltano:
                 return "\n".join(path.name for path in self.state().iterdir())
             case "state", "get", name:
                 return self.state(name).read_text("utf-8") if self.state(name).exists() else "{}"
-            case "state", "set", *_, name:
-                self.state(name).write_text(sys.stdin.read(), "utf-8")
+            case "state", "set", "--force", *source, name:
+                file = source[-1].removeprefix("--input-file=")
+                self.state(name).write_text(Path(file).read_text("utf-8"), "utf-8")
             case "state", "clear", "--force", name:
                 self.state(name).unlink(missing_ok=True)
             case "run", *_ if (self.place / "hang").exists():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from tap_bitbucket_dc.extract.filters import shard_of
 from tap_bitbucket_dc.meltano import MeltanoError
 from tap_bitbucket_dc.shards import check_no_other_states, project, reshape
 from tap_bitbucket_dc.state.__main__ import StateError
+from tests.end_to_end.document import blocks
 from tests.meltano_stand_in import installed
 
 if TYPE_CHECKING:
@@ -97,6 +99,18 @@ def test_a_crash_at_any_moment_loses_nothing(place: Path) -> None:
         reshape(old, new)
         assert heads(*new) == ALL
         assert heads(*old) == {}
+
+
+def test_the_states_are_merged_without_dagster_as_documented(place: Path) -> None:
+    old, new = shards(3), shards(2)
+    for shard in old:
+        run(shard)
+    done = subprocess.run(("bash", "-c", blocks()[-1]), cwd=place, check=False)
+    assert done.returncode == 0
+    assert [shard.state() for shard in old] == [None] * 3
+    assert [heads(shard) for shard in new] == [ALL] * 2
+    reshape(new, old)
+    assert heads(*old) == ALL
 
 
 def test_a_shard_that_has_not_run_is_named_and_nothing_changes(place: Path) -> None:

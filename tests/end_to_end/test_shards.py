@@ -20,6 +20,7 @@ from tap_bitbucket_dc.emulator import Bitbucket
 from tap_bitbucket_dc.extract.filters import shard_of
 from tap_bitbucket_dc.state.__main__ import merge
 from tests import meltano_stand_in, singer
+from tests.end_to_end.document import blocks
 from tests.end_to_end.project import MeltanoProject
 from tests.end_to_end.warehouse import Warehouse, warehouse
 from tests.end_to_end.world import World, loaded
@@ -34,8 +35,6 @@ pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("dagster") is None,
     reason="needs Dagster: uv run --group dagster pytest tests/end_to_end/test_shards.py",
 )
-DOCUMENT = Path(__file__).parents[2] / "tap_bitbucket_dc" / "dagster.md"
-BLOCK = re.compile(r"^```(?:bash|yaml)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 TOKEN = "known-to-nobody-else"
 VICTIM = 1
 COMMITS = re.compile(r"/projects/([^/]+)/repos/([^/]+)/commits$")
@@ -70,6 +69,7 @@ def project(tmp_path: Path, bitbucket: Bitbucket, database: Warehouse) -> Meltan
         "TAP_BITBUCKET_DC_BASE_URL": bitbucket.url,
         "TAP_BITBUCKET_DC_TOKEN": TOKEN,
         "TARGET_POSTGRES_SQLALCHEMY_URL": database.url,
+        "MELTANO_ENVIRONMENT": "dev",
         "DAGSTER_HOME": _home(tmp_path / "dagster"),
     }
     return MeltanoProject(tmp_path / "project", settings)
@@ -78,9 +78,8 @@ def project(tmp_path: Path, bitbucket: Bitbucket, database: Warehouse) -> Meltan
 def test_every_block_of_the_document_runs_as_it_stands(
     project: MeltanoProject, world: World, bitbucket: Bitbucket, database: Warehouse
 ) -> None:
-    tables, by_hand, load_yml, load, defaults, reshape_yml, reshape, merge_by_hand = BLOCK.findall(
-        DOCUMENT.read_text("utf-8")
-    )
+    # The last one is run by test_reshape.
+    tables, by_hand, load_yml, load, defaults, reshape_yml, reshape, _ = blocks()
     _bash(project, tables)
     assert database.query(TABLES) == [(4,)]
     _bash(project, by_hand)
@@ -98,10 +97,8 @@ def test_every_block_of_the_document_runs_as_it_stands(
 
     (project.directory / "reshape.yml").write_text(reshape_yml)
     log += _bash(project, reshape)
-    assert _states(project).keys() == _state_ids(3)
-    _bash(project, merge_by_hand)
     states = _states(project)
-    assert states.keys() == _state_ids(2)
+    assert states.keys() == _state_ids(3)
     idle = singer.sync({"base_url": bitbucket.url, "token": TOKEN}, merge(states)["singer_state"])
     assert len(idle.records("repositories")) == len(world.repositories)
     assert idle.records("commits") == []
@@ -114,7 +111,7 @@ def test_every_block_of_the_document_runs_as_it_stands(
 def test_a_failed_shard_is_named_and_the_others_go_on(tmp_path: Path) -> None:
     environment = meltano_stand_in.installed(tmp_path)
     (tmp_path / "fail").write_text("shard-0-of-2")
-    with _dagster(tmp_path, environment, in_process={}) as process:
+    with _dagster(tmp_path, environment, {"in_process": {}}) as process:
         _, log = process.communicate()
     assert process.returncode == 1
     assert "shard 0 of 2: `meltano run --force --state-id-suffix=shard-0-of-2" in log
@@ -129,9 +126,8 @@ def test_cancelling_the_job_ends_all_that_it_started(tmp_path: Path) -> None:
     environment = meltano_stand_in.installed(tmp_path)
     (tmp_path / "hang").touch()
     started = tmp_path / "started"
-    with _dagster(
-        tmp_path, environment, multiprocess={"start_method": {"forkserver": {}}}
-    ) as process:
+    executor = {"multiprocess": {"start_method": {"forkserver": {}}}}
+    with _dagster(tmp_path, environment, executor) as process:
         while process.poll() is None:
             if started.exists() and len(pids := started.read_text().splitlines()) == 2:
                 break
@@ -185,7 +181,7 @@ def _bash(project: MeltanoProject, commands: str) -> str:
 
 
 def _dagster(
-    directory: Path, environment: dict[str, str], **executor: singer.Json
+    directory: Path, environment: dict[str, str], executor: singer.Json
 ) -> subprocess.Popen[str]:
     """Start to load two shards, each with one retry."""
     config = {
