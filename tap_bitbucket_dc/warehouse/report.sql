@@ -123,7 +123,8 @@ with cell as materialized (
            sum(co_authored) as co_authored
       from recent group by 1, 2, 3, 4
 ), busy_repository as (
-    select repository_id, row_number() over (order by sum(commits) desc, repository_id) as place
+    select repository_id, count(*) over () - %(top)s || ' others' as others,
+           row_number() over (order by sum(commits) desc, repository_id) as place
       from repository_week where is_now group by repository_id
 ), active as materialized (
     select somebody.*, now, before, merges
@@ -135,6 +136,7 @@ with cell as materialized (
       ) as w using (person)
 ), busy_person as (
     select person, is_bot, now as commits, before, merges, addresses,
+           count(*) over (partition by is_bot) - %(top)s || ' others' as others,
            row_number() over (partition by is_bot order by now desc, person) as place,
            coalesce(name, nullif(email, ''), 'without a name') || case
                when name is not null and count(*) over (partition by name) > 1
@@ -204,25 +206,19 @@ select json_build_object(
     'busy_repositories', (
         select coalesce(json_agg(t order by place, week), '[]') from (
             select least(b.place, %(top)s + 1) as place, w.week,
-                   case when b.place <= %(top)s then r.name else rest.name end as name,
+                   case when b.place <= %(top)s then r.name else b.others end as name,
                    sum(w.commits) as commits
               from repository_week as w
               join busy_repository as b on b.repository_id = w.repository_id
               join repository as r on r.id = w.repository_id
-             cross join (
-                select count(*) - %(top)s || ' others' as name from busy_repository
-             ) as rest
              where w.is_now
              group by 1, 2, 3
         ) as t),
     'busy_people', (select coalesce(json_agg(t order by place), '[]') from (
         select least(place, %(top)s + 1) as place, sum(commits) as commits,
                sum(merges) as merges, sum(before) as before, sum(addresses) as addresses,
-               case when place > %(top)s then rest.name else busy_person.name end as name
+               case when place > %(top)s then others else name end as name
           from busy_person
-         cross join (
-            select count(*) - %(top)s || ' others' as name from busy_person where not is_bot
-         ) as rest
          where not is_bot
          group by 1, 6
     ) as t),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from tap_bitbucket_dc.warehouse.comments import SCHEMAS, TABLES
 
@@ -31,11 +31,6 @@ for command in json.loads(sys.argv[1]):
     print(json.dumps({"command": command, "success": result.success}))
 """
 BROKEN = """\
-drop schema if exists broken cascade; create schema broken; set search_path to broken;
-create table projects as table bitbucket.projects;
-create table repositories as table bitbucket.repositories;
-create table default_branches as table bitbucket.default_branches;
-create table commits as table bitbucket.commits;
 insert into commits (select * from commits limit 1);
 update commits set author_type = 'ROBOT';
 update default_branches set status = 'lost';
@@ -76,7 +71,7 @@ def test_a_project_with_the_package_tests_loaded_tables_and_finds_what_is_wrong(
     loaded: Loaded, tmp_path: Path
 ) -> None:
     _project(tmp_path, loaded.database.url.partition("host=")[2])
-    loaded.database.execute(BROKEN)
+    loaded.database.copy("broken", BROKEN)
     vars_ = '{"bitbucket_schema": "broken"}'
     commands = (
         ["deps"],
