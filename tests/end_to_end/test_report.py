@@ -24,7 +24,7 @@ PNG = b"\x89PNG"
 NONE = "\N{EN DASH}"
 FACTS = """\
 return Object.fromEntries([...document.querySelectorAll("#%s div")].map(
-    div => [div.children[0].textContent, [...div.children].slice(1).map(dd => dd.textContent).join("; ")]))"""
+    ({children: [name, ...dds]}) => [name.textContent, dds.map(dd => dd.textContent).join()]))"""
 ROWS = """\
 return [...document.querySelectorAll("#%s tbody tr")].map(
     row => [...row.cells].map(cell => cell.innerText.trim()))"""
@@ -58,7 +58,43 @@ READER = """\
 create role reader login;
 grant usage on schema bitbucket to reader;
 grant select on all tables in schema bitbucket to reader"""
-WIDEST = "return [document.documentElement.scrollWidth, innerWidth]"
+WEEKLY = ("Commits per week", "Authors per week")
+CHARTS = (
+    *WEEKLY,
+    "Commits per week and repository",
+    "Commits by author",
+    "Repositories by age of their newest commit",
+)
+POSITIONS = """\
+return [...document.querySelectorAll("figure[aria-label='%s'] path[aria-label]")].map(
+    mark => [mark.getAttribute("aria-label"), mark.getBoundingClientRect()]).filter(
+    ([_, box]) => box.width).map(([label, box]) => [label, box.left, box.right])"""
+# What is not between the edges of the window, or has content that is hidden beyond its own.
+CUT = """\
+return [...document.querySelectorAll("body *")].filter(element => {
+    const box = element.getBoundingClientRect();
+    const overflows = element.clientWidth && element.scrollWidth > element.clientWidth + 1;
+    return box.width && (box.left < -1 || box.right > innerWidth + 1
+        || element instanceof HTMLElement && overflows);
+}).map(element => element.outerHTML)"""
+# Text without a contrast of 4.5 to 1, as https://www.w3.org/TR/WCAG22/#contrast-minimum asks for.
+FAINT = """\
+const channel = value => value <= 10 ? value / 3294 : ((value / 255 + 0.055) / 1.055) ** 2.4;
+const light = color => {
+    const [red, green, blue] = color.match(/[\\d.]+/g).map(Number).map(channel);
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05;
+};
+const behind = element => {
+    const color = getComputedStyle(element).backgroundColor;
+    return color === "rgba(0, 0, 0, 0)" ? behind(element.parentElement) : color;
+};
+return [...document.querySelectorAll("h1, h2, p, li, dt, dd, th, td, a, .note, svg text")].filter(
+    element => {
+        const style = getComputedStyle(element);
+        const color = element.closest("svg") ? style.fill : style.color;
+        const both = [light(color), light(behind(element))];
+        return Math.max(...both) / Math.min(...both) < 4.5;
+    }).map(element => element.outerHTML)"""
 
 
 @pytest.fixture(scope="module")
@@ -159,16 +195,30 @@ def test_what_people_wrote_is_text(shown: Browser) -> None:
     assert shown.run("return document.scripts.length") == 1
 
 
-def test_the_page_fits_a_phone_and_the_dark(shown: Browser) -> None:
+@pytest.mark.parametrize("color_scheme", ["light", "dark"])
+def test_a_phone_shows_all_of_the_page_and_the_newest_weeks_at_once(
+    shown: Browser, color_scheme: str
+) -> None:
+    wide = [shown.run(MARKS % title) for title in CHARTS]
+    shown.emulate(390, color_scheme)
+    assert shown.run(CUT) == []
+    assert [shown.run(MARKS % title) for title in CHARTS] == wide
+    for title in WEEKLY:
+        *_, (newest, left, right) = sorted(shown.run(POSITIONS % title))
+        assert newest.startswith("Week of 2025-01-20")
+        assert 195 < left < right <= 390
+    assert shown.run(FAINT) == []
+    shown.emulate(1100, "light")
+
+
+def test_the_dark_page_is_dark(shown: Browser) -> None:
     color = "return getComputedStyle(document.body).backgroundColor"
     light = shown.run(color)
-    shown.emulate(width=390, color_scheme="dark")
-    assert shown.run(color) != light
-    text = "return getComputedStyle(document.querySelector('figure svg text')).fill"
-    assert shown.run(text) == "rgb(230, 232, 234)"
-    width, window = shown.run(WIDEST)
-    assert width <= window == 390
-    shown.emulate(width=1100, color_scheme="light")
+    shown.emulate(1100, "dark")
+    assert (light, shown.run(color)) == ("rgb(255, 255, 255)", "rgb(21, 24, 28)")
+    assert shown.run(FAINT) == []
+    shown.emulate(1100, "light")
+    assert shown.run(FAINT) == []
 
 
 def test_ten_thousand_repositories_fit_one_page(
