@@ -1,4 +1,4 @@
-"""Compare the loaded tables with Bitbucket, create views over them, or write a report."""
+"""Write a report about the loaded tables, create views, or compare them with Bitbucket."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING
 
 from tap_bitbucket_dc import redaction
 from tap_bitbucket_dc.warehouse.options import parser
-from tap_bitbucket_dc.warehouse.views import script
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Mapping, Sequence
 
 MELTANO = {
@@ -34,7 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from tap_bitbucket_dc.warehouse.verify import command  # noqa: PLC0415 takes a second
 
             return command.run(options)
-        _make(options)
+        from tap_bitbucket_dc.warehouse import commands  # noqa: PLC0415 of the extra
+
+        commands.run(options)
     except ModuleNotFoundError as missing:
         sys.exit(f"{missing}. Install the extra: pip install 'tap-bitbucket-dc[warehouse]'")
     except OSError as error:
@@ -51,7 +51,7 @@ def _of_meltano(arguments: Sequence[str], environment: Mapping[str, str]) -> lis
     if not arguments and not any(settings.values()):
         return []
     command, *given = arguments or ["report"]
-    if command not in {"report", "views", "verify"}:
+    if command not in {"report", "views", "comments", "verify"}:
         return list(arguments)
     if command != "report":
         del settings["output"]
@@ -67,33 +67,6 @@ def _hide(dsn: str) -> None:
     redaction.hide_url(dsn)
     found = re.findall(r"(?i)pass\w*\s*=\s*('(?:[^'\\]|\\.)*'?|[^\s&]+)", dsn)
     redaction.hide([text.strip("'") for text in found], os.environ.get("PGPASSWORD"))
-
-
-def _make(options: argparse.Namespace) -> None:
-    """Create the views, or write the report."""
-    if options.command == "views" and options.print:
-        sys.stdout.write(script(options.schema))
-        return
-    import psycopg  # noqa: PLC0415 of the extra
-
-    from tap_bitbucket_dc.warehouse.database import connected, described  # noqa: PLC0415
-
-    try:
-        if options.command == "report":
-            from tap_bitbucket_dc.warehouse.report import write_report  # noqa: PLC0415 slow
-
-            write_report(options.dsn, options.output, options.schema)
-            _tell(f"The report is in {options.output}.")
-            return
-        with connected(options.dsn, options.schema) as connection:
-            connection.execute(script(options.schema).encode())
-            _tell(f"The views are in the schema {options.schema}.")
-    except psycopg.Error as error:
-        sys.exit(redaction.hidden(described(error, options.dsn)))
-
-
-def _tell(text: str) -> None:
-    print(text)  # noqa: T201 its output
 
 
 if __name__ == "__main__":

