@@ -100,13 +100,13 @@ def _unreached(
     for setting in known:
         # Meltano has a variable for each member of an object: STREAM_MAPS_COMMITS_MESSAGE.
         if name == setting or (name.startswith(f"{setting}_") and setting.endswith(OBJECTS)):
-            what = f"The environment variable `{variable}` did not reach the setting `{setting}`."
+            what = f"`{setting}` did not reach the tap, although `{variable}` is set."
             return Unused(what, setting, DECLARE if in_meltano else GIVE)
     meant = _nearest(name, known)
     if in_meltano and any(name.endswith(f"_{s}") and meant in {"", s} for s in known):
         return None  # of a plugin that inherits from this one: EU_TOKEN of tap-bitbucket-dc-eu
     question = f" Did you mean `{variable[: -len(name)]}{meant.upper()}`?" if meant else ""
-    return Unused(f"The environment variable `{variable}` is not a setting.{question}", meant)
+    return Unused(f"The environment variable `{variable}` matches no setting.{question}", meant)
 
 
 def _nearest(name: str, known: Collection[str]) -> str:

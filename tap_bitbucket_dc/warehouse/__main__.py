@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         commands.run(options)
     except ModuleNotFoundError as missing:
-        sys.exit(f"{missing}. Install the extra: pip install 'tap-bitbucket-dc[warehouse]'")
+        sys.exit(f"{missing}. Install the package with its extra: tap-bitbucket-dc[warehouse]")
     except OSError as error:
         sys.exit(redaction.hidden(f"{type(error).__name__}: {error}"))
     return 0

@@ -212,7 +212,7 @@ def test_a_variable_that_did_not_reach_the_tap_is_named_and_the_sync_goes_on(
 ) -> None:
     output = with_variables(exclude_projects='["geheim"]')
     assert len(output.records("commits")) == 25
-    assert "`TAP_BITBUCKET_DC_EXCLUDE_PROJECTS` did not reach" in output.log
+    assert "although `TAP_BITBUCKET_DC_EXCLUDE_PROJECTS` is set" in output.log
     assert "--config ENV" in output.log
     assert "geheim" not in output.log
     output = with_variables("--config", "ENV", exclude_projects='["PAY"]')

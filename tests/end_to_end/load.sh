@@ -6,6 +6,6 @@ tap-bitbucket-dc --config config.json --state state.json |
     target-postgres --config target.json > states.jsonl
 status=$?
 if [ -s states.jsonl ]; then
-    tail -n 1 states.jsonl > state.json.new && mv state.json.new state.json
+    tail -n 1 states.jsonl > state.json.new && mv state.json.new state.json || status=1
 fi
 exit $status

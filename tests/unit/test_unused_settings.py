@@ -48,7 +48,8 @@ def test_a_misspelt_setting_is_named_with_the_nearest(name: str, nearest: str, w
     in_file = where == "configuration"
     [unused] = find({name: 1} if in_file else {}, {} if in_file else {variable: "1"}, KNOWN)
     assert unused.meant == nearest
-    assert f"`{name if in_file else variable}` is not a setting." in unused.what
+    said = f"`{name}` is not a setting." if in_file else f"`{variable}` matches no setting."
+    assert said in unused.what
     question = nearest if in_file else f"{TAP}{nearest.upper()}"
     assert (f"Did you mean `{question}`?" in unused.what) == bool(nearest)
 
@@ -112,7 +113,7 @@ def test_variables_of_other_plugins_are_left_alone_in_meltano(name: str) -> None
 
 @pytest.mark.parametrize("name", ["shard_count", "shard_index"])
 def test_a_run_that_should_have_been_a_shard_is_refused(name: str) -> None:
-    with pytest.raises(ConfigError, match=f"`{TAP}{name.upper()}` did not reach"):
+    with pytest.raises(ConfigError, match=f"`{name}` did not reach the tap"):
         warn(find({}, {f"{TAP}{name.upper()}": "2"}, KNOWN), logging.getLogger())
     with pytest.raises(ConfigError, match="Did you mean `shard_count`"):
         warn(find({"shards": 2}, {}, KNOWN), logging.getLogger())
