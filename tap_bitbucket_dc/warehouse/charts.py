@@ -197,7 +197,9 @@ def _week(rows: list[Row], page: Page) -> alt.X:
     """Return an axis of weeks, some of them labelled."""
     mondays = sorted({row["week"] for row in rows})
     marked = mondays[:: len(mondays) // page.dates + 1]
-    axis = alt.Axis(values=marked, format="%Y-%m-%d", grid=False, labelAlign="left")
+    axis = alt.Axis(
+        values=marked, format="%Y-%m-%d", grid=False, labelAlign="left", labelBound=True
+    )
     return alt.X("week:T", scale=alt.Scale(type="utc"), title=None, axis=axis)
 
 

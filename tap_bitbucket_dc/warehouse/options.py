@@ -50,9 +50,9 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def _weeks(text: str) -> int:
-    if (weeks := int(text)) not in range(1, 521):
+    if not text.isdecimal() or not 1 <= int(text) <= 520:  # noqa: PLR2004 ten years
         raise argparse.ArgumentTypeError("must be between 1 and 520")
-    return weeks
+    return int(text)
 
 
 def _add_verify(parser: argparse.ArgumentParser) -> None:

@@ -76,8 +76,8 @@ def test_a_project_with_the_package_tests_loaded_tables_and_finds_what_is_wrong(
     commands = (
         ["deps"],
         ["parse", "--warn-error"],
-        ["test", "--warn-error"],
-        ["source", "freshness", "--warn-error"],
+        ["test", "--warn-error", "--select", "source:bitbucket"],
+        ["source", "freshness", "--warn-error", "--select", "source:bitbucket"],
         ["test", "--vars", vars_, "--target-path", str(tmp_path / "broken")],
     )
     assert _dbt(tmp_path, commands) == [True, True, True, True, False]
@@ -98,6 +98,9 @@ def _project(directory: Path, host: str) -> None:
     }
     for name, content in files.items():
         (directory / name).write_text(yaml.safe_dump(content), "utf-8")
+    (directory / "models").mkdir()
+    (directory / "models" / "newest.sql").write_text("""
+        select max(committer_timestamp) as newest from {{ source('bitbucket', 'commits') }}""")
 
 
 def _dbt(directory: Path, commands: tuple[list[str], ...]) -> list[bool]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 import subprocess
 from datetime import datetime, timedelta
 from importlib.util import find_spec
@@ -12,14 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_bitbucket_dc.emulator import Bitbucket
-from tap_bitbucket_dc.schemas import COMMIT
 from tap_bitbucket_dc.warehouse.__main__ import main
-from tap_bitbucket_dc.warehouse.comments import TABLES
 from tap_bitbucket_dc.warehouse.database import connected
-from tap_bitbucket_dc.warehouse.report import read
-from tests.end_to_end.conftest import HOSTILE, IDS, PROGRAMS
-from tests.end_to_end.warehouse import SELECTIONS
+from tests.end_to_end.conftest import HOSTILE, IDS
 
 if TYPE_CHECKING:
     from tests.end_to_end.conftest import Loaded
@@ -33,7 +26,6 @@ COLUMNS = {
     "users": "id source_id name email",
     "commits": "id sha author_id repository_id branch created message",
 }
-PEOPLE = re.compile(r"(author|committer)_(name|email|username|user_id|type)|co_authors")
 COMMITS = """\
 select p.key || '/' || r.slug, c.sha, c.created, c.message, u.email, u.name
   from bitbucket_server_commits c
@@ -69,7 +61,7 @@ def test_columns_are_those_of_dx_and_each_view_says_what_it_holds(database: Ware
 
 
 def test_commits_are_those_of_the_default_branch_as_git_shows_them(loaded: Loaded) -> None:
-    rows = _select(loaded.database, COMMITS)
+    rows = select(loaded.database, COMMITS)
     shown = {(name, sha): (created, message) for name, sha, created, message, *_ in rows}
     assert len(shown) == len(rows)
     assert shown == {
@@ -84,12 +76,12 @@ def test_commits_that_were_rewritten_away_are_left_out(loaded: Loaded) -> None:
     name = "PAY/api"
     old = loaded.before[name].keys() - set(loaded.world.repositories[name].rev_list())
     assert len(old) == 1
-    assert _select(loaded.database, "select id from commits where id = any(%s)", list(old))
-    assert not [row for row in _select(loaded.database, COMMITS) if row[1] in old]
+    assert select(loaded.database, "select id from commits where id = any(%s)", list(old))
+    assert not [row for row in select(loaded.database, COMMITS) if row[1] in old]
 
 
 def test_a_person_is_there_once_also_if_the_account_came_later(database: Warehouse) -> None:
-    rows = _select(database, "select source_id, name, email from bitbucket_server_users")
+    rows = select(database, "select source_id, name, email from bitbucket_server_users")
     assert sorted(rows, key=str) == sorted(
         [
             (7, "Mary W. Shelley", "Mary@example.com"),
@@ -110,10 +102,10 @@ def test_every_commit_has_its_author(loaded: Loaded) -> None:
         for sha, email in _lines(git, "%H%x00%ae")
         if name != "OPS/secret"
     }
-    rows = _select(loaded.database, COMMITS)
+    rows = select(loaded.database, COMMITS)
     assert {(name, sha): email.lower() for name, sha, _, _, email, _ in rows} == authors
     mary = "select count(*), count(author_user_id) from commits where author_email ilike 'mary@%%'"
-    [(all_of_mary, matched)] = _select(loaded.database, mary)
+    [(all_of_mary, matched)] = select(loaded.database, mary)
     assert 0 < matched < all_of_mary
     assert len([row for row in rows if row[5] == "Mary W. Shelley"]) == all_of_mary
 
@@ -121,7 +113,7 @@ def test_every_commit_has_its_author(loaded: Loaded) -> None:
 def test_ids_are_unique_and_stay(loaded: Loaded) -> None:
     for view in COLUMNS:
         sql = f"select count(*), count(distinct id) from bitbucket_server_{view}"  # noqa: S608
-        [(rows, ids)] = _select(loaded.database, sql)
+        [(rows, ids)] = select(loaded.database, sql)
         assert rows == ids > 0
     now = dict(loaded.database.query(IDS))
     kept = now.keys() & loaded.first_ids.keys()
@@ -130,7 +122,7 @@ def test_ids_are_unique_and_stay(loaded: Loaded) -> None:
 
 
 def test_repositories_and_projects_are_what_bitbucket_shows(database: Warehouse) -> None:
-    assert _select(
+    assert select(
         database,
         """select p.key, p.api_accessible, r.slug, r.default_branch, r.api_accessible, r.archived
              from bitbucket_server_repositories r
@@ -148,7 +140,7 @@ def test_repositories_and_projects_are_what_bitbucket_shows(database: Warehouse)
     ]
     tables = "select id, id, url, key, name, description, public from projects order by 1"
     views = "select * from bitbucket_server_projects order by 1"
-    assert [row[:-1] for row in _select(database, views)] == _select(database, tables)
+    assert [row[:-1] for row in select(database, views)] == select(database, tables)
 
 
 def test_a_project_is_inaccessible_if_all_its_repositories_are(database: Warehouse) -> None:
@@ -156,7 +148,7 @@ def test_a_project_is_inaccessible_if_all_its_repositories_are(database: Warehou
     database.execute("update closed.default_branches set status = 'inaccessible'")
     main(["views", "--dsn", database.url, "--schema", "closed"])
     sql = "select bool_or(api_accessible), count(*) from bitbucket_server_projects"
-    assert _select(database, sql, schema="closed") == [(False, 3)]
+    assert select(database, sql, schema="closed") == [(False, 3)]
 
 
 @pytest.mark.parametrize("kind", ["text", "jsonb", "text[]"])
@@ -176,161 +168,22 @@ select distinct a.position, a.name, a.email, u.name
   from bitbucket_server_commit_co_authors a
   join bitbucket_server_commits c on c.id = a.commit_id
   left join bitbucket_server_users u on u.id = a.user_id order by 1"""
-    assert _select(database, sql, schema="team") == [
+    assert select(database, sql, schema="team") == [
         (1, "Mary", "MARY@example.com", "Mary W. Shelley"),
         (2, None, None, None),
         (3, "New", "new@example.com", None),
     ]
-    assert _select(database, "select * from bitbucket_server_bots", schema="team") == [(8,)]
-
-
-@pytest.mark.parametrize("selection", SELECTIONS)
-def test_any_selection_has_all_views_with_the_same_columns(
-    database: Warehouse, selection: str
-) -> None:
-    database.copy(selection, SELECTIONS[selection])
-    main(["views", "--dsn", database.url, "--schema", selection])
-    for view, columns in COLUMNS.items():
-        names, _ = database.table(f"select * from {selection}.bitbucket_server_{view}")  # noqa: S608
-        assert names == columns.split()
-    counts = "select (select count(*) from bitbucket_server_{}), (select count(*) from {})"
-    known = selection not in {"keys", "no_flags"}
-    expected = {
-        "projects": "projects",
-        "repositories": "repositories",
-        "commits": "commits where on_default_branch" if known else "commits",
-    }
-    for view, source in expected.items():
-        exists = database.query("select to_regclass(%s)", f"{selection}.{view}") != [(None,)]
-        sql = counts.format(view, source if exists else "(values (1)) as nothing where false")
-        [(shown, loaded)] = _select(database, sql, schema=selection)
-        assert shown == loaded
-
-
-def test_views_say_what_they_leave_out_and_why(
-    database: Warehouse, capsys: pytest.CaptureFixture[str]
-) -> None:
-    database.copy("everything")
-    main(["views", "--dsn", database.url, "--schema", "everything"])
-    output = capsys.readouterr()
-    assert output.out.startswith('Created in schema "everything": bitbucket_server_user_emails, ')
-    assert output.err == ""
-    database.copy("quiet", "drop table projects; alter table commits drop message, drop branch")
-    main(["views", "--dsn", database.url, "--schema", "quiet"])
-    assert capsys.readouterr().err.splitlines() == [
-        "Left out: bitbucket_server_projects is empty, because there is no table projects.",
-        (
-            "Left out: bitbucket_server_commits.branch is null, because the table commits has no "
-            "column branch."
-        ),
-        (
-            "Left out: bitbucket_server_commits.message is null, because the table commits has no "
-            "column message."
-        ),
-    ]
-
-
-def test_without_people_commits_have_no_author_and_nobody_is_a_user(database: Warehouse) -> None:
-    database.copy("nobody", SELECTIONS["no_people"])
-    main(["views", "--dsn", database.url, "--schema", "nobody"])
-    sql = "select count(*), count(author_id) from bitbucket_server_commits"
-    [(commits, authors)] = _select(database, sql, schema="nobody")
-    assert commits > authors == 0
-    for view in ("users", "bots", "commit_co_authors"):
-        assert _select(database, f"select * from bitbucket_server_{view}", schema="nobody") == []  # noqa: S608
-
-
-def test_views_over_fewer_columns_become_whole_with_the_columns(database: Warehouse) -> None:
-    database.copy("grown", SELECTIONS["no_emails"])
-    main(["views", "--dsn", database.url, "--schema", "grown"])
-    database.execute("""
-        set search_path to grown;
-        alter table commits add author_email text, add committer_email text;
-        update commits set (author_email, committer_email) = (
-            select author_email, committer_email from bitbucket.commits as c
-             where (c.repository_id, c.id) = (commits.repository_id, commits.id))""")
-    main(["views", "--dsn", database.url, "--schema", "grown"])
-    for view in COLUMNS:
-        sql = f"select * from bitbucket_server_{view} order by id"  # noqa: S608
-        assert _select(database, sql, schema="grown") == _select(database, sql)
-
-
-def test_printed_sql_with_a_dsn_is_that_of_the_tables_that_exist(
-    database: Warehouse, capsys: pytest.CaptureFixture[str]
-) -> None:
-    database.copy("printed", SELECTIONS["no_projects"])
-    main(["views", "--print", "--dsn", database.url, "--schema", "printed"])
-    output = capsys.readouterr()
-    assert output.out.startswith("begin;")
-    assert "Left out: bitbucket_server_projects is empty" in output.err
-    database.execute(output.out)
-    assert _select(database, "select * from bitbucket_server_projects", schema="printed") == []
-
-
-def test_only_commits_without_people_loaded_so_have_views_and_a_report(
-    loaded: Loaded, tmp_path: Path
-) -> None:
-    database = loaded.database
-    _load_commits_without_people(loaded, tmp_path, "selected")
-    main(["views", "--dsn", database.url, "--schema", "selected"])
-    tables = "select count(*) from pg_tables where schemaname = 'selected'"
-    assert database.query(tables) == [(1,)]
-    columns, _ = database.table("select * from selected.commits limit 0")
-    assert not list(filter(PEOPLE.fullmatch, columns))
-    assert "committer_timestamp" in columns
-    rows = _select(
-        database, "select sha, author_id from bitbucket_server_commits", schema="selected"
-    )
-    names = loaded.world.repositories.keys() - {"OPS/secret"}
-    shas = [sha for name in names for sha in loaded.world.repositories[name].rev_list()]
-    assert sorted(rows) == sorted((sha, None) for sha in shas)
-    facts = read(database.url, "selected")
-    assert facts["totals"]["commits"] == len(shas)
-    assert {row["name"] for row in facts["repositories"]} == {
-        name for name in names if loaded.world.repositories[name].branch_tip()
-    }
-
-
-def test_comments_are_the_descriptions_of_the_streams(
-    database: Warehouse, capsys: pytest.CaptureFixture[str]
-) -> None:
-    database.copy("explained", SELECTIONS["no_projects"] + "; alter table commits drop message")
-    main(["comments", "--dsn", database.url, "--schema", "explained"])
-    assert capsys.readouterr().out.splitlines() == [
-        "Described repositories and 19 of its columns.",
-        "Described default_branches and 8 of its columns.",
-        "Described commits and 24 of its columns.",
-    ]
-    sql = """select attname, col_description(attrelid, attnum) from pg_attribute
-              where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped"""
-    comments = dict(_select(database, sql, "commits", schema="explained"))
-    properties = COMMIT["properties"].items()
-    assert {name: text for name, text in comments.items() if text} == {
-        name: column["description"] for name, column in properties if name != "message"
-    }
-    [(table,)] = _select(
-        database, "select obj_description('commits'::regclass)", schema="explained"
-    )
-    assert table == TABLES["commits"]
-
-
-def test_who_does_not_own_the_tables_cannot_comment_on_them(database: Warehouse) -> None:
-    database.copy("owned")
-    database.execute("create role stranger login; grant usage on schema owned to stranger")
-    database.execute("grant select on all tables in schema owned to stranger")
-    dsn = database.url.replace("postgres@", "stranger@")
-    with pytest.raises(SystemExit, match="must be owner of table projects"):
-        main(["comments", "--dsn", dsn, "--schema", "owned"])
+    assert select(database, "select * from bitbucket_server_bots", schema="team") == [(8,)]
 
 
 def test_views_may_be_made_again_and_what_is_built_upon_them_stays(database: Warehouse) -> None:
     database.copy("again")
     main(["views", "--dsn", database.url, "--schema", "again"])
     database.execute("create view again.mine as select sha from again.bitbucket_server_commits")
-    before = _select(database, "select * from mine order by 1", schema="again")
+    before = select(database, "select * from mine order by 1", schema="again")
     main(["views", "--dsn", database.url, "--schema", "again"])
     assert before
-    assert _select(database, "select * from mine order by 1", schema="again") == before
+    assert select(database, "select * from mine order by 1", schema="again") == before
 
 
 def test_printed_sql_does_the_same_in_psql(
@@ -348,7 +201,7 @@ def test_printed_sql_does_the_same_in_psql(
     subprocess.run((psql, "-v", "ON_ERROR_STOP=1", "-qf", tmp_path / "views.sql", dsn), check=True)
     for view in COLUMNS:
         sql = f"select * from bitbucket_server_{view} order by id"  # noqa: S608
-        assert _select(database, sql, schema=name) == _select(database, sql)
+        assert select(database, sql, schema=name) == select(database, sql)
 
 
 @pytest.mark.parametrize("kind", RETYPED)
@@ -358,13 +211,13 @@ def test_columns_of_other_types_give_the_same_rows(database: Warehouse, kind: st
     main(["views", "--dsn", database.url, "--schema", kind])
     for view in ("users", "commits"):
         sql = f"select * from bitbucket_server_{view} order by id"  # noqa: S608
-        assert _select(database, sql, schema=kind, zone="Asia/Tokyo") == _select(database, sql)
+        assert select(database, sql, schema=kind, zone="Asia/Tokyo") == select(database, sql)
 
 
 def test_counting_commits_does_not_look_for_their_authors(database: Warehouse) -> None:
     with_author = "explain select count(author_id) from bitbucket_server_commits"
-    assert "Join" in str(_select(database, with_author))
-    assert "Join" not in str(_select(database, with_author.replace("author_id", "*")))
+    assert "Join" in str(select(database, with_author))
+    assert "Join" not in str(select(database, with_author.replace("author_id", "*")))
 
 
 def test_without_the_tables_the_command_says_so(database: Warehouse) -> None:
@@ -379,7 +232,7 @@ def test_without_the_tables_the_command_says_so(database: Warehouse) -> None:
         main(["views", "--dsn", "host=/nowhere"])
 
 
-def _select(
+def select(
     database: Warehouse,
     sql: str,
     *values: object,
@@ -390,33 +243,6 @@ def _select(
     with connected(database.url, schema) as connection:
         connection.execute("select set_config('timezone', %s, false)", [zone])
         return connection.execute(sql.encode(), values or None).fetchall()
-
-
-def _load_commits_without_people(loaded: Loaded, directory: Path, schema: str) -> None:
-    """Load with a catalog that selects only commits, without people, and flattened."""
-    root = loaded.world.repositories["PAY/api"].path.parents[1]
-    url = loaded.database.url
-    target = {"sqlalchemy_url": url, "default_target_schema": schema, "load_method": "upsert"}
-    tap = {"token": "token", "flattening_enabled": True, "flattening_max_depth": 1}
-    with Bitbucket(root) as bitbucket:
-        bitbucket.denied["OPS/secret"] = 403
-        files = {"tap": {**tap, "base_url": bitbucket.url}, "target": target}
-        for name, settings in files.items():
-            (directory / f"{name}.json").write_text(json.dumps(settings))
-        command = (PROGRAMS / "tap-bitbucket-dc", "--config", directory / "tap.json")
-        discover = subprocess.run((*command, "--discover"), stdout=subprocess.PIPE, check=True)
-        catalog = json.loads(discover.stdout)
-        for stream in catalog["streams"]:
-            for entry in stream["metadata"]:
-                people = PEOPLE.fullmatch("".join(entry["breadcrumb"][1:]))
-                if stream["tap_stream_id"] != "commits" or people:
-                    entry["metadata"]["selected"] = False
-        (directory / "catalog.json").write_text(json.dumps(catalog))
-        messages = subprocess.run(
-            (*command, "--catalog", directory / "catalog.json"), stdout=subprocess.PIPE, check=True
-        ).stdout
-    target_command = (PROGRAMS / "target-postgres", "--config", directory / "target.json")
-    subprocess.run(target_command, input=messages, stdout=subprocess.DEVNULL, check=True)
 
 
 def _log(git: GitRepository) -> list[tuple[str, datetime, str]]:
