@@ -15,7 +15,7 @@ from tap_bitbucket_dc.trailers import co_authors
 if TYPE_CHECKING:
     from tap_bitbucket_dc import bitbucket
     from tap_bitbucket_dc.bitbucket import Person, Project, Repository
-    from tap_bitbucket_dc.extract.visit import DefaultBranch
+    from tap_bitbucket_dc.extract.found import DefaultBranch
 
 Record = dict[str, Any]
 

@@ -18,7 +18,7 @@ from tap_bitbucket_dc import records, schemas
 from tap_bitbucket_dc.bitbucket import BitbucketError, Branch, Commit, Project, Repository
 from tap_bitbucket_dc.bitbucket.lenient import lenient
 from tap_bitbucket_dc.bitbucket.paging import PageBody
-from tap_bitbucket_dc.extract.visit import DefaultBranch
+from tap_bitbucket_dc.extract.found import DefaultBranch
 
 UNHURRIED = settings(deadline=None)  # other tests may run beside it
 ID = "0123456789abcdef0123456789abcdef01234567"
