@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tap_bitbucket_dc.bitbucket import Commit
+    from tap_bitbucket_dc.bitbucket.models import Parent
 
 
 class UnrelatedError(Exception):
@@ -88,8 +89,9 @@ class Ancestry:
             UnrelatedError: One is not. Then none of them has been noted.
         """
         ids = [commit.id for commit in commits]
-        named = [parent.id for commit in commits for parent in commit.parents]
-        if self._index is None and self._is_chain(commits, ids, named):
+        parents = [commit.parents for commit in commits]
+        named = [parent.id for each in parents for parent in each]
+        if self._index is None and self._is_chain(ids, parents, named):
             self.missing = {*named[len(ids) - 1 :]}
             self._keys.extend(map(hash, ids))
             if not self.missing:
@@ -118,14 +120,23 @@ class Ancestry:
         """Forget the commits that have arrived in the other one as well."""
         self._indexed().difference_update(other._indexed())
 
-    def _is_chain(self, commits: list[Commit], ids: list[str], named: list[str]) -> bool:
-        """Return whether only the first is missing, and each names the next as its parent."""
+    def _is_chain(
+        self, ids: list[str], parents: list[tuple[Parent, ...]], named: list[str]
+    ) -> bool:
+        """Return whether only the first is missing, and each names the next as its only parent.
+
+        Args:
+            ids: Of the commits.
+            parents: Of each commit.
+            named: The ids of all parents.
+        """
         before_last = len(ids) - 1
         return (
             bool(ids)
             and self.missing == {ids[0]}
             and named[:before_last] == ids[1:]
-            and len(named) - len(commits[-1].parents) == before_last
+            and len(named) == before_last + len(parents[-1])
+            and all(parents[:before_last])
         )
 
     def _require_related(self, commits: list[Commit]) -> None:

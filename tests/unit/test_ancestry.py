@@ -100,6 +100,12 @@ def test_commits_that_nothing_leads_to_are_refused_and_not_noted(page: list[str]
     assert seen.wanted() == {"d"}
 
 
+def test_a_root_that_comes_before_its_child_is_not_wanted_again() -> None:
+    seen = Ancestry("m")
+    seen.take(commits("m ab", "a", "b a"), strict=True)
+    assert seen.wanted() == set()
+
+
 def test_commits_that_a_page_before_leads_to_are_taken() -> None:
     seen = Ancestry("d")
     seen.take(commits("d cb", "b a"), strict=True)
