@@ -173,7 +173,7 @@ def test_what_a_sync_would_end_with_is_reported_with_its_code(
         (BUSY.on("/branches"), "unavailable"),
         (Fault(kind="replace", replace=lambda _: {}, match="/repos\\?"), "unexpected_answer"),
     ],
-    ids=str,
+    ids=["login page", "busy", "login page for commits", "busy for branches", "no page"],
 )
 def test_an_unhealthy_server_is_reported_as_such(
     company: Bitbucket, check: Callable[..., Told], fault: Fault, code: str
