@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
+from tap_bitbucket_dc.bitbucket.models import UNTOLD
 from tap_bitbucket_dc.trailers import co_authors
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class CommitRecords:
         author = by_name, by_email, by_username, by_id, by_type = _person(commit.author)
         same = commit.committer == commit.author
         name, email, username, user_id, type_ = author if same else _person(commit.committer)
-        message, properties = commit.message, commit.properties
+        message, parents, properties = commit.message, commit.parents, commit.properties
         return {
             "repository_id": self._id,
             "project_key": self._project_key,
@@ -137,8 +138,8 @@ class CommitRecords:
             "committer_type": type_,
             "committer_timestamp": committed,
             "co_authors": co_authors(message) if message and message.count("-") > 1 else [],
-            "parent_ids": [parent.id for parent in commit.parents],
-            "is_merge": len(commit.parents) > 1,
+            "parent_ids": None if parents is UNTOLD else [parent.id for parent in parents],
+            "is_merge": None if parents is UNTOLD else len(parents) > 1,
             "issue_keys": [] if properties is None else list(properties.issue_keys),
             "url": self._url and f"{self._url}{commit.id}",
         }

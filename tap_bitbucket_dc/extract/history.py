@@ -12,7 +12,7 @@ import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 from tap_bitbucket_dc.bitbucket import errors
-from tap_bitbucket_dc.extract.ancestry import Ancestry
+from tap_bitbucket_dc.extract.ancestry import Ancestry, UnrelatedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -100,6 +100,17 @@ class History:
         if self.count(until, since) != len(seen):
             what = f"Bitbucket sends commits of {self._repository} that nothing leads to."
             raise errors.SkippableError(what, url=self._repository.url or "")
+
+    def require_roots(self, commits: Iterable[str]) -> None:
+        """Check that nothing lies behind commits of which Bitbucket did not say which parents.
+
+        Raises:
+            UnrelatedError: Something does, or one cannot be found again.
+        """
+        for commit in commits:
+            page = next(self.pages(commit))
+            if page.next_start or [found.id for found in page.values] != [commit]:
+                raise UnrelatedError(commit)
 
     def leads_to(self, until: str, commits: list[Commit]) -> bool:
         """Return whether ``until`` leads to the given commits: one request for each."""
