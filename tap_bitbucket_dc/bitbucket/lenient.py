@@ -13,7 +13,7 @@ import msgspec
 
 from tap_bitbucket_dc.bitbucket import dates
 from tap_bitbucket_dc.bitbucket.errors import SkippableError
-from tap_bitbucket_dc.bitbucket.models import Milliseconds, Model
+from tap_bitbucket_dc.bitbucket.models import Milliseconds, Model, Parent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,13 +79,19 @@ def _items(
     values: list[object],
     on_bad_date: Callable[[object], None],
 ) -> tuple[Any, ...]:
-    """Return the items that fit; the others are left out."""
+    """Return the items that fit; the others are left out.
+
+    Raises:
+        SkippableError: One has no id, without which the list would say something else.
+        ValidationError: The same.
+    """
     fitted = []
     for value in values:
         try:
             fitted.append(_fitted(kind, value, on_bad_date))
         except (msgspec.ValidationError, SkippableError):
-            continue
+            if kind is Parent:
+                raise
     return tuple(fitted)
 
 
