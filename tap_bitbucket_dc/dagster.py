@@ -35,9 +35,10 @@ try:
     )
     from pydantic import Field
 except ModuleNotFoundError as missing:
+    advice = f"{missing}: install tap-bitbucket-dc[dagster]"
     if __name__ == "__main__":
-        sys.exit(f"{missing}: install tap-bitbucket-dc[dagster]")
-    raise
+        sys.exit(advice)
+    raise ModuleNotFoundError(advice, name=missing.name) from None
 
 
 class Pipeline(ConfigurableResource[None]):

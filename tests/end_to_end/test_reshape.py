@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -214,3 +215,18 @@ def test_a_missing_meltano_is_an_error_in_words(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("PATH", "")
     with pytest.raises(MeltanoError, match="`meltano` is not on the PATH"):
         shards(2)
+
+
+def test_without_dagster_one_line_says_what_to_install(place: Path) -> None:
+    hidden = "import sys; sys.modules['dagster'] = None"
+    run = "import runpy; runpy.run_module('tap_bitbucket_dc.dagster', run_name='__main__')"
+    done = subprocess.run(
+        (sys.executable, "-c", f"{hidden}; {run}"),
+        cwd=place,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert line.endswith(": install tap-bitbucket-dc[dagster]")

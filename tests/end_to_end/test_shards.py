@@ -126,7 +126,7 @@ def test_cancelling_the_job_ends_all_that_it_started(tmp_path: Path) -> None:
     environment = meltano_stand_in.installed(tmp_path)
     (tmp_path / "hang").touch()
     started = tmp_path / "started"
-    executor = {"multiprocess": {"start_method": {"forkserver": {}}}}
+    executor: singer.Json = {"multiprocess": {"start_method": {"forkserver": {}}}}
     with _dagster(tmp_path, environment, executor) as process:
         while process.poll() is None:
             if started.exists() and len(pids := started.read_text().splitlines()) == 2:
