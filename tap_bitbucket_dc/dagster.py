@@ -65,6 +65,8 @@ class Pipeline(ConfigurableResource[None]):
                 delay = self.retry_delay * 2**context.retry_number
                 raise RetryRequested(self.retries, delay) from None
             raise Failure(f"{what}: {error}", allow_retries=False) from None
+        except StateError as error:
+            raise Failure(f"{what}: {error}", allow_retries=False) from None
 
 
 class Load(Config):

@@ -149,7 +149,7 @@ def test_another_number_of_shards_is_refused() -> None:
     for shard in shards(2):
         run(shard)
     for count in (1, 3):
-        with pytest.raises(MeltanoError, match=r"shard-0-of-2, .*`reshape_shards`"):
+        with pytest.raises(StateError, match=r"shard-0-of-2, .*`reshape_shards`"):
             check_no_other_states(shards(count))
 
 
@@ -157,7 +157,7 @@ def test_an_ordinary_run_keeps_its_state_where_meltano_does(place: Path) -> None
     [single] = shards(1)
     run(single)
     assert [path.parent for path in place.rglob("dev:*")] == [place / ".meltano" / "system"]
-    with pytest.raises(MeltanoError, match=r"to-target-postgres\. Run the job"):
+    with pytest.raises(StateError, match=r"to-target-postgres\. Run the job"):
         check_no_other_states(shards(2))
 
 
