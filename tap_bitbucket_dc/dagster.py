@@ -35,9 +35,10 @@ try:
     )
     from pydantic import Field
 except ModuleNotFoundError as missing:
+    advice = f"{missing}: install tap-bitbucket-dc[dagster]"
     if __name__ == "__main__":
-        sys.exit(f"{missing}: install tap-bitbucket-dc[dagster]")
-    raise
+        sys.exit(advice)
+    raise ModuleNotFoundError(advice, name=missing.name) from None
 
 
 class Pipeline(ConfigurableResource[None]):
@@ -63,6 +64,8 @@ class Pipeline(ConfigurableResource[None]):
                 context.log.warning("%s: %s", what, error)
                 delay = self.retry_delay * 2**context.retry_number
                 raise RetryRequested(self.retries, delay) from None
+            raise Failure(f"{what}: {error}", allow_retries=False) from None
+        except StateError as error:
             raise Failure(f"{what}: {error}", allow_retries=False) from None
 
 

@@ -206,7 +206,8 @@ def check_no_other_states(shards: Sequence[Shard]) -> None:
     """Refuse shards whose repositories have their state under another number of shards.
 
     Raises:
-        MeltanoError: There is such a state.
+        MeltanoError: Meltano failed.
+        StateError: There is such a state.
     """
     project = shards[0].project
     counts = (1, max(2, len(shards))) if project.states else (1,)
@@ -219,7 +220,7 @@ def check_no_other_states(shards: Sequence[Shard]) -> None:
         if id_ == project.pipeline or id_.startswith(f"{project.pipeline}:shard-")
     )
     if others:
-        raise MeltanoError(
+        raise StateError(
             f"there is a state for another number of shards: {', '.join(others)}. Run the job "
             "`reshape_shards`, or clear it with `meltano state clear` to read everything again"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -148,7 +149,7 @@ def test_another_number_of_shards_is_refused() -> None:
     for shard in shards(2):
         run(shard)
     for count in (1, 3):
-        with pytest.raises(MeltanoError, match=r"shard-0-of-2, .*`reshape_shards`"):
+        with pytest.raises(StateError, match=r"shard-0-of-2, .*`reshape_shards`"):
             check_no_other_states(shards(count))
 
 
@@ -156,7 +157,7 @@ def test_an_ordinary_run_keeps_its_state_where_meltano_does(place: Path) -> None
     [single] = shards(1)
     run(single)
     assert [path.parent for path in place.rglob("dev:*")] == [place / ".meltano" / "system"]
-    with pytest.raises(MeltanoError, match=r"to-target-postgres\. Run the job"):
+    with pytest.raises(StateError, match=r"to-target-postgres\. Run the job"):
         check_no_other_states(shards(2))
 
 
@@ -214,3 +215,18 @@ def test_a_missing_meltano_is_an_error_in_words(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("PATH", "")
     with pytest.raises(MeltanoError, match="`meltano` is not on the PATH"):
         shards(2)
+
+
+def test_without_dagster_one_line_says_what_to_install(place: Path) -> None:
+    hidden = "import sys; sys.modules['dagster'] = None"
+    run = "import runpy; runpy.run_module('tap_bitbucket_dc.dagster', run_name='__main__')"
+    done = subprocess.run(
+        (sys.executable, "-c", f"{hidden}; {run}"),
+        cwd=place,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert line.endswith(": install tap-bitbucket-dc[dagster]")

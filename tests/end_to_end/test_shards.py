@@ -117,7 +117,8 @@ def test_a_failed_shard_is_named_and_the_others_go_on(tmp_path: Path) -> None:
     assert "shard 0 of 2: `meltano run --force --state-id-suffix=shard-0-of-2" in log
     assert "Steps failed: ['load[0_of_2]']" in log
     calls = (tmp_path / "calls").read_text().splitlines()
-    assert calls[-5:-3] == ["invoke tap-x --test=schema", "invoke target-y"]
+    others = ["state list --pattern=dev:tap-x-to-target-y*"] * 2  # where 1 and 2 shards have theirs
+    assert calls[-7:-3] == [*others, "invoke tap-x --test=schema", "invoke target-y"]
     runs = [f"run --force --state-id-suffix=shard-{i}-of-2 tap-x target-y" for i in (0, 0, 1)]
     assert sorted(calls[-3:]) == runs
 
@@ -126,7 +127,7 @@ def test_cancelling_the_job_ends_all_that_it_started(tmp_path: Path) -> None:
     environment = meltano_stand_in.installed(tmp_path)
     (tmp_path / "hang").touch()
     started = tmp_path / "started"
-    executor = {"multiprocess": {"start_method": {"forkserver": {}}}}
+    executor: singer.Json = {"multiprocess": {"start_method": {"forkserver": {}}}}
     with _dagster(tmp_path, environment, executor) as process:
         while process.poll() is None:
             if started.exists() and len(pids := started.read_text().splitlines()) == 2:
@@ -154,11 +155,11 @@ def _kill_a_shard_while_it_reads(bitbucket: Bitbucket) -> list[int]:
         repository = match and bitbucket.projects.find(f"{match[1]}/{match[2]}")
         if killed or not repository or shard_of(repository.id, 2) != VICTIM:
             return
-        for process in psutil.Process().children(recursive=True):
+        found = [each for each in psutil.Process().children(recursive=True) if _is_of(each, VICTIM)]
+        killed.extend(process.pid for process in found)
+        for process in found:  # what Meltano has started may be ended as soon as Meltano is
             with suppress(psutil.NoSuchProcess):
-                if process.environ().get("TAP_BITBUCKET_DC_SHARD_INDEX") == str(VICTIM):
-                    process.kill()
-                    killed.append(process.pid)
+                process.kill()
 
     bitbucket.on_request.append(kill)
     return killed
@@ -221,6 +222,12 @@ def _states(project: MeltanoProject) -> dict[str, singer.Json]:
 def _state_ids(count: int) -> set[str]:
     pipeline = "dev:tap-bitbucket-dc-to-target-postgres"
     return {f"{pipeline}:shard-{index}-of-{count}" for index in range(count)}
+
+
+def _is_of(process: psutil.Process, shard: int) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return process.environ().get("TAP_BITBUCKET_DC_SHARD_INDEX") == str(shard)
+    return False
 
 
 def _runs(process: psutil.Process) -> bool:
