@@ -32,7 +32,7 @@ REPORT = (
     Part("Which repositories are empty or inaccessible", "default_branches", ("status",)),
     Part("Names of branches", "default_branches", ("display_id",)),
     Part("Weeks, changes and the age of commits", "commits", ("committer_timestamp",)),
-    Part("Authors", "commits", AUTHOR),
+    Part("Authors and bots", "commits", AUTHOR),
     Part("Names of authors, and bots with a name like renovate[bot]", "commits", ("author_name",)),
     Part("Recognizing authors by their e-mail address", "commits", ("author_email",)),
     Part("Recognizing authors by their Bitbucket user", "commits", ("author_user_id",)),

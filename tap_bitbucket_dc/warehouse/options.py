@@ -9,6 +9,7 @@ DSN = (
     "libpq's environment variables PGHOST, PGUSER, PGDATABASE, …; set the password in PGPASSWORD"
 )
 PRINT = "print the SQL instead of running it; without --dsn, for tables that have all columns"
+COMMENTS = "write the descriptions of the tables and columns into the database"
 WEEKS = "how many weeks to show, and to compare with as many before; default: 52"
 CONFIG = (
     "the tap's configuration file, or ENV for environment variables TAP_BITBUCKET_DC_*, which is "
@@ -38,7 +39,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     report = commands.add_parser("report", parents=[tables], help="write the report")
     report.add_argument("--output", default="report.html", help="HTML file; default: report.html")
     report.add_argument("--weeks", type=_weeks, default=52, help=WEEKS)
-    commands.add_parser("comments", parents=[tables], help="describe the tables and columns in SQL")
+    commands.add_parser("comments", parents=[tables], help=COMMENTS)
     _add_verify(
         commands.add_parser(
             "verify",

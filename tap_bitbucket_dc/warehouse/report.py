@@ -60,7 +60,8 @@ def read(dsn: str, schema: str, weeks: int = WEEKS) -> dict[str, Any]:
         for setting in SESSION:
             connection.execute(setting)
         row = connection.execute(
-            tables.fill(statement).encode(), {**shown, "statuses": has["statuses"]}
+            tables.fill(statement).encode(),
+            {**shown, "statuses": has["statuses"], "people": has["people"]},
         ).fetchone()
     left_out = omissions.left_out(omissions.REPORT, tables)
     return {**(row[0] if row else {}), "shown": shown, "has": has, "left_out": left_out}

@@ -21,7 +21,8 @@ with cell as materialized (
                committer_timestamp::timestamptz as committed,
                date_trunc('week', committer_timestamp::timestamptz)::date as week,
                not on_default_branch::boolean as removed, is_merge::boolean as is_merge,
-               author_type::text as kind, co_authors::text as others
+               -- Without authors, bots cannot be told from them.
+               case when %(people)s then author_type::text end as kind, co_authors::text as others
           from {commits} as commits
       ) as commit
      group by 1, 2, 3, 4, 5

@@ -168,14 +168,18 @@ comment on column bitbucket_server_commits.created is
 
 -- Not in DX.
 create or replace view bitbucket_server_bots as
-select distinct bitbucket_server_user_id(
-           coalesce(commits.author_user_id::bigint, matched.user_id),
-           commits.author_email, commits.author_name
-       ) as user_id
-  from {commits} as commits
-  left join bitbucket_server_user_emails as matched
-    on matched.email = bitbucket_server_email(commits.author_email)
- where commits.author_type = 'SERVICE' or commits.author_name like '%[bot]';
+select distinct bot.user_id
+  from (
+    select bitbucket_server_user_id(
+               coalesce(commits.author_user_id::bigint, matched.user_id),
+               commits.author_email, commits.author_name
+           ) as user_id
+      from {commits} as commits
+      left join bitbucket_server_user_emails as matched
+        on matched.email = bitbucket_server_email(commits.author_email)
+     where commits.author_type = 'SERVICE' or commits.author_name like '%[bot]'
+  ) as bot
+ where bot.user_id is not null;
 comment on view bitbucket_server_bots is
     'Users that are bots: authors whom Bitbucket has as users of the type SERVICE, or whose name '
     'ends in [bot], such as renovate[bot].';

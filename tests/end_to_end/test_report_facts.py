@@ -24,7 +24,13 @@ COMMIT = """
 insert into commits (repository_id, id, author_name, author_email, author_user_id, author_type,
                      committer_timestamp, on_default_branch, is_merge)
 values ({repository}, '{id}', '{name}', '{email}', {user}, {kind}, '{day}', true, false)"""
-SIMILAR = {"no_projects", "no_emails", "no_users", "older"}  # to others, as far as a page goes
+SIMILAR = {
+    "no_projects",
+    "only_types",
+    "no_emails",
+    "no_users",
+    "older",
+}  # to others, as far as a page goes
 ADA, WORK, HOME = "Ada Lovelace", "ada@example.com", "ada@home.example"
 # Who wrote commits, oldest first, as name, address and Bitbucket user; and how many people that is.
 PEOPLE: dict[str, tuple[list[tuple[str, str, int | None]], int]] = {
@@ -57,10 +63,14 @@ COMMITS = "the table commits has no column"
 LEFT_OUT = {
     "no_people": (
         {
-            "Authors": f"{COMMITS} author_user_id, author_email or author_name",
+            "Authors and bots": f"{COMMITS} author_user_id, author_email or author_name",
             "Bots that are Bitbucket users of type SERVICE": f"{COMMITS} author_type",
             "Co-authored commits": f"{COMMITS} co_authors",
         },
+        ["Authors per week", "Commits by author", 'data-head="Authors"'],
+    ),
+    "only_types": (
+        {"Authors and bots": f"{COMMITS} author_user_id, author_email or author_name"},
         ["Authors per week", "Commits by author", 'data-head="Authors"'],
     ),
     "only_commits": (
@@ -209,6 +219,7 @@ def test_what_cannot_be_known_is_not_shown(loaded: Loaded, whole: str, selection
     said = dict(sentence.removesuffix(".").split(", because ") for sentence in facts["left_out"])
     assert said == reasons
     body = page(facts).partition("<main>")[2]
+    assert (facts["bots"], facts["now"]["by_bots"]) == ([], 0)
     for text in gone:
         assert text in whole
         assert text not in body

@@ -33,6 +33,9 @@ SELECTIONS = {
     "everything": "",
     "no_projects": "drop table projects",
     "no_people": f"alter table commits {PEOPLE}, drop co_authors",
+    "only_types": """
+        alter table commits drop author_name, drop author_email, drop author_user_id;
+        update commits set author_type = 'SERVICE' where message = 'Week 2'""",
     "no_emails": "alter table commits drop author_email, drop committer_email",
     "no_names": "alter table commits drop author_name, drop committer_name",
     "no_users": "alter table commits drop author_user_id, drop committer_user_id",
