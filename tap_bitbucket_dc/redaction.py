@@ -47,10 +47,15 @@ def hide(*secrets: object) -> None:
     _groups[group] = _pattern(group)
 
 
+def basic(username: str, password: str) -> str:
+    """Return the form in which Basic authentication sends a login."""
+    return base64.b64encode(f"{username}:{password}".encode()).decode("ascii")
+
+
 def hide_login(username: str, password: str) -> None:
-    """Register a password and the form in which Basic authentication sends it."""
-    basic = base64.b64encode(f"{username}:{password}".encode()).decode("ascii")
-    hide(password, basic, basic.rstrip("="))
+    """Register a password, as it is and as Basic authentication sends it."""
+    sent = basic(username, password)
+    hide(password, sent, sent.rstrip("="))
 
 
 def hide_url(url: str) -> None:

@@ -1,4 +1,7 @@
-"""The answer to a request, and its JSON. Does not know what it means."""
+"""The answer to a request: its body, decompressed up to a limit, and its JSON.
+
+Does not know what it means, but for the list of errors that all of Bitbucket's refusals have.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,28 @@ import contextlib
 import functools
 import json
 import threading
+import zlib
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import urllib3.exceptions
 from msgspec.json import Decoder
 
+from tap_bitbucket_dc.bitbucket.errors import Kind, SkippableError, printable
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+
+    import requests
 
 ANY: Decoder[Any] = Decoder()
+
+CHUNK = 1024 * 1024  # bytes
+LARGEST_ERROR = 256 * 1024  # bytes that are read of an answer other than 200
+GZIP_OR_ZLIB = zlib.MAX_WBITS + 32
+SMALLER = "Set a smaller `page_size`, or look at what the server answers at this URL."
 
 SMALL = 128 * 1024  # bytes of JSON
 LARGE = 2 * 1024 * 1024  # bytes of JSON; a page of 1,000 commits has about one million
@@ -63,9 +78,12 @@ class Answer:
         """Return whether the class of any of its errors contains one of these."""
         return any(part in name for part in parts for name, _ in self.errors)
 
-    @property
-    def sentence(self) -> str:
-        """URL, status and the server's own words, for an error message."""
+    def error(self, kind: type[Kind], *, code: str = "", remedy: str = "", what: str = "") -> Kind:
+        """Return an error about it; ``what`` defaults to the status and the server's own words."""
+        what = what or self._sentence()
+        return kind(what, code=code, remedy=remedy, url=self.url, status=self.status)
+
+    def _sentence(self) -> str:
         words = [(message or name).rstrip(".") for name, message in self.errors]
         # Sent by the REST module for unknown paths, and by other Atlassian products for any error.
         # Source: vriesdemichael/bitbucket-data-center-cli, OPENAPI-008.
@@ -84,6 +102,62 @@ class Answer:
         except (ValueError, RecursionError):
             return {}
         return found if isinstance(found, dict) else {}
+
+
+def read_body(response: requests.Response, url: str, largest: int) -> bytes:
+    """Return the body of an answer.
+
+    200 kB of gzip can contain 200 MB. So it is decompressed here, piece by piece, not by urllib3.
+
+    Args:
+        response: Its body has not been read yet.
+        url: Where it comes from, for an error.
+        largest: Bytes that a 200 may have; of other answers only the beginning is read.
+
+    Raises:
+        SkippableError: It is larger, or compressed in a way that was not requested.
+        HTTPError: It was cut off, or cannot be decompressed.
+    """
+    status = response.status_code
+    is_ok = status == HTTPStatus.OK
+    most = largest if is_ok else LARGEST_ERROR
+    pieces = iter(lambda: response.raw.read1(CHUNK, decode_content=False), b"")
+    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    if encoding not in {"", "identity"}:
+        if encoding not in {"gzip", "x-gzip", "deflate"} and is_ok:
+            what = f"The answer of {url} is in the encoding {printable(encoding)!r}."
+            raise SkippableError(what, url=url, status=status)
+        pieces = _unpacked(pieces)
+    body = bytearray()
+    for piece in pieces:
+        body += piece
+        if len(body) > most:
+            if not is_ok:
+                return bytes(body[:most])
+            what = f"The answer of {url} has more than {most:,} bytes."
+            raise SkippableError(what, url=url, status=status, remedy=SMALLER)
+    return bytes(body)
+
+
+def _unpacked(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the content of gzip or zlib, at most ``CHUNK`` bytes at once."""
+    stream = zlib.decompressobj(GZIP_OR_ZLIB)
+    is_complete = True
+    for piece in pieces:
+        data = piece
+        try:
+            while data:
+                yield stream.decompress(data, CHUNK)
+                is_complete = stream.eof
+                data = stream.unconsumed_tail
+                if is_complete:  # gzip may continue with another member
+                    data = stream.unused_data
+                    stream = zlib.decompressobj(GZIP_OR_ZLIB)
+        except zlib.error as error:
+            if not is_complete:
+                raise urllib3.exceptions.DecodeError(str(error)) from None
+    if not is_complete:
+        raise urllib3.exceptions.DecodeError("the compressed body is cut off")
 
 
 class TooManyValuesError(json.JSONDecodeError):

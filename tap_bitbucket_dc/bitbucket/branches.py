@@ -22,19 +22,14 @@ if TYPE_CHECKING:
 
 
 class DefaultBranches:
-    """Reads default branches of one server."""
+    """Reads default branches: by ``branches/default`` until it turns out not to exist."""
 
     def __init__(self, reader: Reader) -> None:
-        """Use ``branches/default`` until it turns out not to exist."""
         self._reader = reader
         self._is_told_at_once = True
 
     def read(self, repository: str) -> Branch | None:
-        """Return the default branch of the repository at a path, None if it is empty.
-
-        Raises:
-            NoDefaultBranchError: The branch does not exist.
-        """
+        """Return the default branch of the repository at a path; see ``Client``."""
         if not self._is_told_at_once:
             return self._by_name(repository)
         path = f"{repository}/branches/default"
@@ -62,8 +57,7 @@ class DefaultBranches:
             branches = self._reader.read_plain(f"{repository}/branches", {"limit": 1})
             if branches.get("values") == []:
                 return None
-            what = str(error.args[0])
-            raise errors.NoDefaultBranchError(what, url=error.url, status=error.status) from None
+            raise error.turned_into(errors.NoDefaultBranchError) from None
         page = page_of(body, 0, url, functools.partial(self._reader.model, Commit, url))
         require_commit_ids(page.values, url)
         if not page.values:

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import contextlib
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote
 
 import msgspec
 
-from tap_bitbucket_dc.bitbucket import errors, ids
+from tap_bitbucket_dc.bitbucket import errors
 from tap_bitbucket_dc.bitbucket.branches import DefaultBranches
-from tap_bitbucket_dc.bitbucket.login import ONLY_FOR_USERS
+from tap_bitbucket_dc.bitbucket.ids import require_commit_ids
 from tap_bitbucket_dc.bitbucket.models import Commit, Project, Repository
-from tap_bitbucket_dc.bitbucket.reader import API, Reader
+from tap_bitbucket_dc.bitbucket.reader import API, NO_QUERY, Reader
+from tap_bitbucket_dc.bitbucket.refusals import ONLY_FOR_USERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,9 +29,8 @@ if TYPE_CHECKING:
     from tap_bitbucket_dc.bitbucket.models import Branch
     from tap_bitbucket_dc.bitbucket.options import Options
     from tap_bitbucket_dc.bitbucket.paging import Ahead, Page
-    from tap_bitbucket_dc.bitbucket.reader import OnBadRow
+    from tap_bitbucket_dc.bitbucket.reader import Object, OnBadRow, Query
     from tap_bitbucket_dc.bitbucket.throttle import Throttle
-    from tap_bitbucket_dc.bitbucket.usage import Usage
 
 __all__ = ["API", "Client"]
 
@@ -49,6 +50,11 @@ class Client:
 
     Any method that reads may raise a FatalError, InaccessibleError, RedirectError,
     UnavailableError or, if the answer is not as documented, a plain SkippableError.
+
+    Attributes:
+        base_url: Of the server, without a trailing slash.
+        login: What the answers so far reveal about the login.
+        usage: How many requests were sent and answered so far.
     """
 
     def __init__(
@@ -69,9 +75,10 @@ class Client:
             ConfigError: An option is invalid.
         """
         self._reader = Reader(options, throttle, adapter)
-        self._login = self._reader.login
-        self.base_url = self._reader.base_url
         self._default_branches = DefaultBranches(self._reader)
+        self.login = self._reader.login
+        self.usage = self._reader.transport.usage
+        self.base_url = self._reader.transport.base_url
 
     def __enter__(self) -> Self:
         return self
@@ -86,29 +93,7 @@ class Client:
     @property
     def requests(self) -> int:
         """Requests sent so far, retries and redirects included."""
-        return self._reader.transport.requests
-
-    @property
-    def usage(self) -> Usage:
-        """The requests that were answered so far, by endpoint."""
-        return self._reader.transport.usage
-
-    @property
-    def throttled(self) -> int:
-        """Answers so far that asked for fewer requests (429)."""
-        return self._reader.transport.throttled
-
-    # The login.
-
-    @property
-    def user(self) -> str | None:
-        """The login that the server named in its last answer, None before."""
-        return self._login.user
-
-    @property
-    def login_in_doubt(self) -> bool:
-        """Whether an answer did not name the user: see ``confirm_login``."""
-        return self._login.in_doubt
+        return self.usage.requests
 
     def confirm_login(self) -> None:
         """Check that the server knows the user, and does not treat requests as anonymous.
@@ -119,14 +104,8 @@ class Client:
         try:
             self._reader.get(ONLY_FOR_USERS, {"limit": 1})
         except errors.SkippableError as error:
-            if found := self._login.unconfirmed(error):
+            if found := self.login.unconfirmed(error):
                 raise found from None
-
-    def refused_at_login(self, error: errors.InaccessibleError) -> errors.FatalError:
-        """Return the error to end with if the very first request is refused."""
-        return self._login.refused_at_first(error)
-
-    # The resources.
 
     def application_properties(self) -> dict[str, Any]:
         """Return the version and other properties, ``{"version": "9.4.0", …}``; needs no login.
@@ -149,10 +128,7 @@ class Client:
         that personal ones are not included: github/gh-gei.
         """
         try:
-            for page in self._reader.pages(
-                Project, "projects", most=MOST_LISTED, on_bad_row=on_bad_row
-            ):
-                yield from page.values
+            yield from self._listed(Project, "projects", on_bad_row)
         except errors.NoSuchResourceError as error:
             raise self._without_api(error) from None
 
@@ -162,46 +138,35 @@ class Client:
         Source: https://developer.atlassian.com/server/bitbucket/rest/v906/intro/ ("Personal
         Repositories").
         """
-        return self._reader.read(Project, f"projects/{ids.segment(key)}")
+        return self._reader.read(Project, f"projects/{_segment(key)}")
 
     def all_repositories(self, on_bad_row: OnBadRow | None = None) -> Iterator[Repository]:
         """Yield every repository that the user may see, personal and archived ones too.
-
-        Args:
-            on_bad_row: As in ``projects``, for a repository without id or slug.
 
         Source: https://developer.atlassian.com/server/bitbucket/rest/v906/api-group-repository/;
         that personal ones are included: sourcegraph/sourcegraph. ``archived`` is ignored
         before 8.0, as unknown parameters are.
         """
-        for page in self._reader.pages(
-            Repository, "repos", {"archived": "ALL"}, most=MOST_LISTED, on_bad_row=on_bad_row
-        ):
-            yield from page.values
+        return self._listed(Repository, "repos", on_bad_row, {"archived": "ALL"})
 
     def repositories(
         self, project: Project, on_bad_row: OnBadRow | None = None
     ) -> Iterator[Repository]:
         """Yield the repositories of a project, archived ones too; ``project`` is theirs.
 
-        Args:
-            project: Whose repositories.
-            on_bad_row: As in ``projects``, for a repository without id or slug.
-
         Source: https://developer.atlassian.com/server/bitbucket/rest/v906/api-group-project/;
         that archived ones are included: jenkinsci/bitbucket-branch-source-plugin.
         """
-        path = f"projects/{ids.segment(project.path_key)}/repos"
-        for page in self._reader.pages(Repository, path, most=MOST_LISTED, on_bad_row=on_bad_row):
-            for repository in page.values:
-                yield msgspec.structs.replace(repository, project=project)
+        path = f"projects/{_segment(project.path_key)}/repos"
+        for repository in self._listed(Repository, path, on_bad_row):
+            yield msgspec.structs.replace(repository, project=project)
 
     def repository(self, project_key: str, slug: str) -> Repository:
         """Return one repository; the key of a personal project is ``~`` and its owner's slug.
 
         Source: https://developer.atlassian.com/server/bitbucket/rest/v906/api-group-project/
         """
-        return self._reader.read(Repository, ids.path(project_key, slug))
+        return self._reader.read(Repository, _path(project_key, slug))
 
     def default_branch(self, repository: Repository) -> Branch | None:
         """Return the default branch, None if the repository is empty.
@@ -213,7 +178,7 @@ class Client:
         Source: https://developer.atlassian.com/server/bitbucket/rest/v906/api-group-repository/;
         jenkinsci/blueocean-plugin and argoproj/argo-cd for the answers without a branch.
         """
-        return self._default_branches.read(ids.path_of(repository))
+        return self._default_branches.read(_path_of(repository))
 
     def commits(
         self,
@@ -242,10 +207,10 @@ class Client:
         Source: https://developer.atlassian.com/server/bitbucket/rest/v906/api-group-repository/;
         for the order, the Javadoc of com.atlassian.bitbucket.commit.CommitOrder.
         """
-        path = f"{ids.path_of(repository)}/commits"
+        path = f"{_path_of(repository)}/commits"
         query = _range(until, since)
         for page in self._reader.pages(Commit, path, query, start, ahead, most=MOST_COMMITS):
-            ids.require_commit_ids(page.values, self._reader.url(path, query))
+            require_commit_ids(page.values, self._reader.url(path, query))
             yield page
 
     def count_commits(
@@ -257,11 +222,21 @@ class Client:
 
         Source: https://developer.atlassian.com/server/bitbucket/rest/v906/api-group-repository/
         """
-        path = f"{ids.path_of(repository)}/commits"
         query = {**_range(until, since), "limit": 1, "withCounts": "true"}
-        found = self._reader.get(path, query)
+        found = self._reader.get(f"{_path_of(repository)}/commits", query)
         total = found.get("totalCount") if isinstance(found, dict) else None
         return total if type(total) is int else None
+
+    def _listed(
+        self,
+        kind: type[Object],
+        path: str,
+        on_bad_row: OnBadRow | None,
+        query: Query = NO_QUERY,
+    ) -> Iterator[Object]:
+        pages = self._reader.pages(kind, path, query, most=MOST_LISTED, on_bad_row=on_bad_row)
+        for page in pages:
+            yield from page.values
 
     def _without_api(self, error: errors.NoSuchResourceError) -> errors.BitbucketError:
         """Return the error to end with if not even the first resource exists."""
@@ -276,3 +251,21 @@ class Client:
 
 def _range(until: str, since: str | None) -> dict[str, str | int]:
     return {"until": until, **({"since": since} if since else {})}
+
+
+def _segment(text: str) -> str:
+    """Return a key or slug as it appears in a path."""
+    if not text.strip("."):  # dots change the directory of a path
+        raise errors.SkippableError(f"{text!r} is not a valid key or slug.")
+    return quote(text, safe="~")
+
+
+def _path(project_key: str, slug: str) -> str:
+    return f"projects/{_segment(project_key)}/repos/{_segment(slug)}"
+
+
+def _path_of(repository: Repository) -> str:
+    if repository.project is None:
+        what = f"Bitbucket sent the repository {repository.slug!r} without its project."
+        raise errors.SkippableError(what)
+    return _path(repository.path_key, repository.slug)

@@ -1,4 +1,4 @@
-"""Keys, slugs and commit ids: which are valid, and how they appear in a path. Without I/O."""
+"""Commit ids: which are valid."""
 
 from __future__ import annotations
 
@@ -6,57 +6,22 @@ import contextlib
 import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from tap_bitbucket_dc.bitbucket.errors import SkippableError
 
 if TYPE_CHECKING:
-    from tap_bitbucket_dc.bitbucket.models import Commit, Repository
+    from tap_bitbucket_dc.bitbucket.models import Commit
 
 DIGITS = 40  # of a commit id, hexadecimal
-
-_COMMIT_ID = re.compile(r"[0-9a-f]{40}")
-
-
-def segment(text: str) -> str:
-    """Return a key or slug as it appears in a path.
-
-    Raises:
-        SkippableError: It is empty or consists of dots, which change the directory of a path.
-    """
-    if not text.strip("."):
-        raise SkippableError(f"{text!r} is not a valid key or slug.")
-    return quote(text, safe="~")
-
-
-def path(project_key: str, slug: str) -> str:
-    """Return the path of a repository."""
-    return f"projects/{segment(project_key)}/repos/{segment(slug)}"
-
-
-def path_of(repository: Repository) -> str:
-    """Return the path of a repository.
-
-    Raises:
-        SkippableError: Its project is not known.
-    """
-    if repository.project is None:
-        what = f"Bitbucket sent the repository {repository.slug!r} without its project."
-        raise SkippableError(what)
-    return path(repository.path_key, repository.slug)
 
 
 def is_commit_id(text: str) -> bool:
     """Return whether a text is a whole commit id."""
-    return bool(_COMMIT_ID.fullmatch(text))
+    return bool(re.fullmatch(r"[0-9a-f]{40}", text))
 
 
 def require_commit_ids(commits: list[Commit], url: str) -> None:
-    """Check that all commits have a valid id.
-
-    Raises:
-        SkippableError: One has not; ``url`` is where it comes from.
-    """
+    """Raise a SkippableError about the answer of ``url`` if a commit has no valid id."""
     ids = [commit.id for commit in commits]
     # All at once: ten times as fast as one by one.
     joined = "".join(ids)

@@ -1,7 +1,7 @@
 """Reads one path of the REST API: as a typed object or pages of them, or raises an error.
 
-Sends requests with ``transport``, interprets answers with ``refusals`` and ``login``, and parses
-them with ``models`` and ``lenient``. Does not know which resources exist.
+Sends requests with ``transport``, interprets answers with ``refusals``, and parses them with
+``models`` and ``lenient``. Does not know which resources exist.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ from msgspec.json import Decoder
 
 from tap_bitbucket_dc.bitbucket import refusals
 from tap_bitbucket_dc.bitbucket.answers import ANY
-from tap_bitbucket_dc.bitbucket.errors import SkippableError, printable
+from tap_bitbucket_dc.bitbucket.errors import NOT_BITBUCKET, SkippableError, printable
 from tap_bitbucket_dc.bitbucket.lenient import lenient
-from tap_bitbucket_dc.bitbucket.login import Login
 from tap_bitbucket_dc.bitbucket.models import Model
 from tap_bitbucket_dc.bitbucket.paging import PageBody, page_of, pages
 from tap_bitbucket_dc.bitbucket.transport import Transport
@@ -34,14 +33,17 @@ if TYPE_CHECKING:
     from tap_bitbucket_dc.bitbucket.throttle import Throttle
 
     OnBadRow = Callable[[dict[str, Any], SkippableError], object]
+    Query = Mapping[str, str | int]
 
 API = "/rest/api/1.0"
 
 Object = TypeVar("Object", bound=Model)
 
-_NONE: Mapping[str, str | int] = MappingProxyType({})
+NO_QUERY: Query = MappingProxyType({})
 
 logger = logging.getLogger("tap-bitbucket-dc")
+
+_decoder = functools.cache(Decoder)
 
 
 class Reader:
@@ -50,10 +52,9 @@ class Reader:
     def __init__(
         self, options: Options, throttle: Throttle | None, adapter: BaseAdapter | None
     ) -> None:
-        """Check the options; send nothing yet."""
+        """Check the options; see ``Client``."""
         self.transport = Transport(options, throttle, adapter)
-        self.login = Login(is_basic=not options.token)
-        self.base_url = self.transport.base_url
+        self.login = refusals.Login(is_basic=not options.token)
         self._page_size = options.page_size
         self._has_warned_of_dates = False
 
@@ -61,7 +62,7 @@ class Reader:
         self,
         kind: type[Object],
         path: str,
-        query: Mapping[str, str | int] = _NONE,
+        query: Query = NO_QUERY,
         start: int = 0,
         ahead: Ahead | None = None,
         *,
@@ -101,20 +102,16 @@ class Reader:
     def read_if_any(self, kind: type[Object], path: str) -> Object | None:
         """Return the object at a path, None for 204 (no content)."""
         found = self.get(path, decoder=_decoder(kind))
-        if found is not None and not isinstance(found, kind | dict):
-            raise self._unexpected(path)
         return None if found is None else self.model(kind, self.url(path), found)
 
-    def read_plain(self, path: str, query: Mapping[str, str | int] = _NONE) -> dict[str, Any]:
+    def read_plain(self, path: str, query: Query = NO_QUERY) -> dict[str, Any]:
         """Return the object at a path as plain JSON."""
         found = self.get(path, query)
         if not isinstance(found, dict):
             raise self._unexpected(path)
         return found
 
-    def get(
-        self, path: str, query: Mapping[str, str | int] = _NONE, decoder: Decoder[Any] = ANY
-    ) -> Any:  # noqa: ANN401 any JSON
+    def get(self, path: str, query: Query = NO_QUERY, decoder: Decoder[Any] = ANY) -> Any:  # noqa: ANN401 any JSON
         """Return the JSON of an answer, None for 204 (no content).
 
         Raises:
@@ -126,16 +123,30 @@ class Reader:
             return None
         if answer.status != HTTPStatus.OK:
             raise refusals.refusal(answer, self.login)
-        if not answer.is_json:
-            raise refusals.not_json(answer)
+        if not answer.is_json:  # such as a login or maintenance page
+            kind = answer.headers.get("Content-Type") or "no Content-Type"
+            what = f"{answer.url} answers {kind}, not JSON."
+            raise answer.error(
+                SkippableError, code="not_bitbucket", remedy=NOT_BITBUCKET, what=what
+            )
         if answer.value is None:
             raise self._unexpected(path)
         return answer.value
 
-    def url(self, path: str, query: Mapping[str, str | int] = _NONE) -> str:
+    def url(self, path: str, query: Query = NO_QUERY) -> str:
         """Return the URL of a path."""
         asked = f"?{urlencode(query)}" if query else ""
-        return f"{self.base_url}{API}/{path}{asked}"
+        return f"{self.transport.base_url}{API}/{path}{asked}"
+
+    def model(self, kind: type[Object], url: str, found: object) -> Object:
+        """Return an object from an answer, with the fields that fit."""
+        if isinstance(found, kind):
+            return found
+        try:
+            return lenient(kind, found, self._warn_of_date)
+        except SkippableError as error:
+            what = f"The answer of {url} cannot be used: {error.args[0]}"
+            raise SkippableError(what, url=url, status=HTTPStatus.OK) from None
 
     def _row(
         self, kind: type[Object], url: str, on_bad_row: OnBadRow | None, found: dict[str, Any]
@@ -148,16 +159,6 @@ class Reader:
             on_bad_row(found, error)
             return None
 
-    def model(self, kind: type[Object], url: str, found: object) -> Object:
-        """Return an object from an answer, with the fields that fit."""
-        if isinstance(found, kind):
-            return found
-        try:
-            return lenient(kind, found, self._warn_of_date)
-        except SkippableError as error:
-            what = f"The answer of {url} cannot be used: {error.args[0]}"
-            raise SkippableError(what, url=url, status=HTTPStatus.OK) from None
-
     def _warn_of_date(self, value: object) -> None:
         if not self._has_warned_of_dates:
             self._has_warned_of_dates = True
@@ -168,8 +169,3 @@ class Reader:
         url = self.url(path)
         what = f"The answer of {url} is not an object."
         return SkippableError(what, url=url, status=HTTPStatus.OK)
-
-
-@functools.cache
-def _decoder(kind: Any) -> Decoder[Any]:  # noqa: ANN401 a type
-    return Decoder(kind)

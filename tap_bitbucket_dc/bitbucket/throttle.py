@@ -20,7 +20,14 @@ class ClosedError(Exception):
 
 
 class Throttle:
-    """Lets requests through, never more than ``at_once`` at a time."""
+    """Lets requests through, those that failed before ahead of new ones.
+
+    Args:
+        at_once: Maximum number of requests at a time.
+        per_second: Maximum number of requests started per second, None for no limit.
+        clock: Returns monotonic seconds.
+        sleep: Sleeps before a retry, by default until the throttle is closed.
+    """
 
     def __init__(
         self,
@@ -28,27 +35,19 @@ class Throttle:
         per_second: float | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] | None = None,
+        sleep: Callable[[float], object] | None = None,
     ) -> None:
-        """Start open, without a pause.
-
-        Args:
-            at_once: Maximum number of requests at a time.
-            per_second: Maximum number of requests started per second, None for no limit.
-            clock: Returns monotonic seconds.
-            sleep: Replaces the sleep before a retry, for example in tests.
-        """
         self._at_once = at_once
         self._limit = float(at_once)
         self._gap = 1 / per_second if per_second else 0.0
         self._clock = clock
-        self._sleep = sleep
         self._lock = threading.Lock()
         self._queue: list[threading.Condition] = []  # waiting threads, retries first
         self._retries_waiting = 0
         self._under_way = 0
         self._not_before = 0.0
         self._closed = threading.Event()
+        self._sleep = sleep or self._closed.wait
 
     @contextlib.contextmanager
     def turn(self, *, again: bool = False) -> Iterator[None]:
@@ -124,7 +123,4 @@ class Throttle:
 
     def sleep(self, seconds: float) -> None:
         """Sleep before a retry; ends early when the throttle is closed."""
-        if self._sleep is not None:
-            self._sleep(seconds)
-        else:
-            self._closed.wait(seconds)
+        self._sleep(seconds)

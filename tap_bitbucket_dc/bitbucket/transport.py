@@ -6,14 +6,12 @@ use from many threads.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import dataclasses
 import email.utils
 import json
 import random
 import re
-import threading
 import time
 from http import HTTPStatus
 from importlib import metadata
@@ -22,11 +20,11 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 import requests
 import urllib3.exceptions
+from requests.models import REDIRECT_STATI
 from requests.structures import CaseInsensitiveDict
 
 from tap_bitbucket_dc.bitbucket import errors
-from tap_bitbucket_dc.bitbucket.answers import ANY, Answer, TooManyValuesError, decode
-from tap_bitbucket_dc.bitbucket.body import read
+from tap_bitbucket_dc.bitbucket.answers import ANY, Answer, TooManyValuesError, decode, read_body
 from tap_bitbucket_dc.bitbucket.connection import Connection, trouble
 from tap_bitbucket_dc.bitbucket.deadline import Deadline
 from tap_bitbucket_dc.bitbucket.throttle import Throttle
@@ -49,25 +47,7 @@ LONGEST_DATE = 100  # characters
 MOST_REDIRECTS = 3
 LONGEST_PLACE = 1000  # characters of a redirect's Location that are shown
 MOST_ESCAPES = 4  # levels of percent-encoding that are resolved in a redirect
-
-RETRIED = frozenset(
-    {
-        HTTPStatus.TOO_MANY_REQUESTS,
-        HTTPStatus.INTERNAL_SERVER_ERROR,
-        HTTPStatus.BAD_GATEWAY,
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        HTTPStatus.GATEWAY_TIMEOUT,
-    }
-)
-REDIRECTS = frozenset(
-    {
-        HTTPStatus.MOVED_PERMANENTLY,
-        HTTPStatus.FOUND,
-        HTTPStatus.SEE_OTHER,
-        HTTPStatus.TEMPORARY_REDIRECT,
-        HTTPStatus.PERMANENT_REDIRECT,
-    }
-)
+RETRIED = frozenset({429, 500, 502, 503, 504})
 
 
 class Transport:
@@ -76,22 +56,18 @@ class Transport:
     def __init__(
         self, options: Options, throttle: Throttle | None = None, adapter: BaseAdapter | None = None
     ) -> None:
-        """Check the options; send nothing yet.
-
-        Args:
-            options: Where to send requests, and how.
-            throttle: Decides when each is sent; by default created from ``options``.
-            adapter: Sends them, by default over the network.
-
-        Raises:
-            ConfigError: An option is invalid.
-        """
+        """Check the options; see ``Client``."""
         self._connection = Connection(options)
         self.base_url = self._connection.base_url
         self._throttle = throttle or Throttle(options.concurrency, options.requests_per_second)
         self._adapter = adapter or self._connection.adapter(options.concurrency)
-        self._timeout = float(options.request_timeout)
-        self._deadline = Deadline(self._timeout)
+        timeout = float(options.request_timeout)
+        self._deadline = Deadline(timeout)
+        self._send_options = {
+            **self._connection.send_options,
+            "stream": True,
+            "timeout": (min(CONNECT_TIMEOUT, timeout), timeout),
+        }
         self._largest = max(options.page_size, LEAST_ROWS) * LARGEST_ROW
         self._max_retries = options.max_retries
         self._max_wait = options.max_wait
@@ -99,15 +75,9 @@ class Transport:
             "Accept": "application/json",
             "Accept-Encoding": "gzip",
             "User-Agent": f"tap-bitbucket-dc/{metadata.version('tap-bitbucket-dc')}",
-            "Authorization": _authorization(options),
+            "Authorization": self._connection.authorization,
         }
-        self._counting = threading.Lock()
         self.usage = Usage()
-        """The requests that were answered, by endpoint."""
-        self.requests = 0
-        """Requests sent so far, retries and redirects included."""
-        self.throttled = 0
-        """Answers so far that asked for fewer requests (429)."""
 
     def get(self, url: str, decoder: Decoder[Any] = ANY) -> Answer:
         """Return the answer, whatever its status; repeat the request while that may help.
@@ -133,21 +103,23 @@ class Transport:
                     answer = self._follow(url)
                 if answer.status not in RETRIED:
                     self._throttle.answered()
-                    return self._with_value(answer, decoder)
+                    if answer.status != HTTPStatus.OK or not answer.is_json:
+                        return answer
+                    return dataclasses.replace(answer, value=decode(answer.body, decoder))
                 if last or not self._hold(answer, attempt):
                     return answer
+                continue
             except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
                 found = trouble(url, error)
                 if last or isinstance(found, errors.FatalError):
                     raise found from None
-                self._throttle.sleep(_backoff(attempt))
             except json.JSONDecodeError as error:
                 if last or isinstance(error, TooManyValuesError):
                     what = f"The answer of {url} is not JSON: {error}."
                     raise errors.SkippableError(what, url=url) from None
-                self._throttle.sleep(_backoff(attempt))
             except ValueError as error:  # the address of a proxy cannot be parsed
                 raise trouble(url, error) from None
+            self._throttle.sleep(_backoff(attempt))
         raise AssertionError  # the last attempt returns or raises
 
     def close(self) -> None:
@@ -163,12 +135,9 @@ class Transport:
             False if it asks to wait for longer than ``max_wait``.
         """
         asked = _retry_after(answer.headers)
-        is_throttled = answer.status == HTTPStatus.TOO_MANY_REQUESTS
-        with self._counting:
-            self.throttled += is_throttled
         if asked is not None and asked > self._max_wait:
             return False
-        if is_throttled or asked:
+        if asked or answer.status == HTTPStatus.TOO_MANY_REQUESTS:
             self._throttle.pause(asked or _backoff(attempt))
         else:
             self._throttle.sleep(_backoff(attempt))
@@ -178,7 +147,7 @@ class Transport:
         """Return the answer; follow redirects, but only within this server's REST API."""
         for _ in range(MOST_REDIRECTS + 1):
             answer = self._send(url)
-            if answer.status not in REDIRECTS:
+            if answer.status not in REDIRECT_STATI:
                 return answer
             location = answer.headers.get("Location", "")
             url = _joined(url, location)
@@ -186,17 +155,10 @@ class Transport:
                 break
         where = re.sub(r"//[^/]*@", "//", re.split(r"[?#]", location[:LONGEST_PLACE])[0])
         what = f"{answer.url} redirects to {where or 'nowhere'}, which was not followed."
-        raise errors.RedirectError(
-            what,
-            code="not_bitbucket",
-            remedy=errors.NOT_BITBUCKET,
-            url=answer.url,
-            status=answer.status,
-        )
+        raise answer.error(errors.RedirectError, what=what)
 
     def _send(self, url: str) -> Answer:
-        with self._counting:
-            self.requests += 1
+        self.usage.sent()
         request = requests.PreparedRequest()
         request.method, request.url = "GET", url
         request.headers = CaseInsensitiveDict(self._headers)
@@ -204,31 +166,11 @@ class Transport:
         # The adapter without a session around it: no cookies, no .netrc, no redirects, and
         # much less CPU time.
         with self._deadline.watch():
-            response = self._adapter.send(
-                request,
-                stream=True,
-                timeout=(min(CONNECT_TIMEOUT, self._timeout), self._timeout),
-                **self._connection.send_options,
-            )
+            response = self._adapter.send(request, **self._send_options)
             with contextlib.closing(response):
-                body = read(response, url, self._largest)
-        self.usage.add(url, response.status_code, time.perf_counter() - sent_at)
+                body = read_body(response, url, self._largest)
+        self.usage.answered(url, response.status_code, time.perf_counter() - sent_at)
         return Answer(url, response.status_code, response.headers, body)
-
-    @staticmethod
-    def _with_value(answer: Answer, decoder: Decoder[Any]) -> Answer:
-        if answer.status != HTTPStatus.OK or not answer.is_json:
-            return answer
-        return dataclasses.replace(answer, value=decode(answer.body, decoder))
-
-
-def _authorization(options: Options) -> str:
-    if options.token:
-        return f"Bearer {options.token}"
-    if options.username is None or options.password is None:
-        raise errors.ConfigError("`token`, or `username` and `password` must be set.")
-    login = f"{options.username}:{options.password}".encode()
-    return f"Basic {base64.b64encode(login).decode('ascii')}"
 
 
 def _backoff(attempt: int) -> float:
@@ -247,8 +189,14 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     until = _http_date(value)
     if until is None:
         return None
-    now = _http_date(headers.get("Date", "")) or time.time()
-    return max(until - now, 0.0)
+    return max(until - (_http_date(headers.get("Date", "")) or time.time()), 0.0)
+
+
+def _http_date(value: str) -> float | None:
+    try:
+        return email.utils.parsedate_to_datetime(value[:LONGEST_DATE]).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _joined(url: str, location: str) -> str:
@@ -266,10 +214,3 @@ def _climbs(url: str) -> bool:
     # Tomcat cuts off what follows a semicolon.
     names = {part.split(";")[0] for part in re.split(r"[/\\]", path)}
     return "%" in path or bool(names & {".", ".."})
-
-
-def _http_date(value: str) -> float | None:
-    try:
-        return email.utils.parsedate_to_datetime(value[:LONGEST_DATE]).timestamp()
-    except (ValueError, OverflowError):
-        return None

@@ -164,7 +164,7 @@ class Crawl:
         Raises:
             BitbucketError: See ``Outcome.finish``. The login may also have ended.
         """
-        if self._client.login_in_doubt:
+        if self._client.login.in_doubt:
             in_background(self._client.confirm_login, self._on_wait)
         self.outcome.finish(
             self._client.base_url,
