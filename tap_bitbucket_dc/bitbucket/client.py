@@ -3,21 +3,23 @@
 Knows the resources and their addresses. Does not know what the objects are used for. Safe to use
 from many threads.
 
-Source: https://developer.atlassian.com/server/bitbucket/rest/v906/intro/
+Source: https://developer.atlassian.com/server/bitbucket/rest/v906/, with the page that each method
+names.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import itertools
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import quote
 
 import msgspec
 
-from tap_bitbucket_dc.bitbucket import errors
-from tap_bitbucket_dc.bitbucket.branches import DefaultBranches
-from tap_bitbucket_dc.bitbucket.ids import require_commit_ids
-from tap_bitbucket_dc.bitbucket.models import Commit, Project, Repository
+from tap_bitbucket_dc.bitbucket import errors, ids
+from tap_bitbucket_dc.bitbucket.models import Branch, Commit, ConfiguredBranch, Project, Repository
+from tap_bitbucket_dc.bitbucket.paging import page_of
 from tap_bitbucket_dc.bitbucket.reader import API, NO_QUERY, Reader
 from tap_bitbucket_dc.bitbucket.refusals import ONLY_FOR_USERS
 
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 
     from requests.adapters import BaseAdapter
 
-    from tap_bitbucket_dc.bitbucket.models import Branch
     from tap_bitbucket_dc.bitbucket.options import Options
     from tap_bitbucket_dc.bitbucket.paging import Ahead, Page
     from tap_bitbucket_dc.bitbucket.reader import Object, OnBadRow, Query
@@ -75,7 +76,7 @@ class Client:
             ConfigError: An option is invalid.
         """
         self._reader = Reader(options, throttle, adapter)
-        self._default_branches = DefaultBranches(self._reader)
+        self._has_branches_default = True  # until it turns out not to exist
         self.login = self._reader.login
         self.usage = self._reader.transport.usage
         self.base_url = self._reader.transport.base_url
@@ -110,7 +111,7 @@ class Client:
     def application_properties(self) -> dict[str, Any]:
         """Return the version and other properties, ``{"version": "9.4.0", …}``; needs no login.
 
-        Source: https://developer.atlassian.com/server/bitbucket/rest/v906/api-group-system-maintenance/
+        Source: api-group-system-maintenance.
         """
         try:
             return self._reader.read_plain("application-properties")
@@ -124,8 +125,7 @@ class Client:
             on_bad_row: Called with a row that has no id or key, and the error; the row is left
                 out. None raises the error.
 
-        Source: https://developer.atlassian.com/server/bitbucket/rest/v906/api-group-project/;
-        that personal ones are not included: github/gh-gei.
+        Source: api-group-project; that personal ones are not included: github/gh-gei.
         """
         try:
             yield from self._listed(Project, "projects", on_bad_row)
@@ -135,17 +135,15 @@ class Client:
     def project(self, key: str) -> Project:
         """Return one project; the key of a personal one is ``~`` and its owner's slug.
 
-        Source: https://developer.atlassian.com/server/bitbucket/rest/v906/intro/ ("Personal
-        Repositories").
+        Source: intro ("Personal Repositories").
         """
-        return self._reader.read(Project, f"projects/{_segment(key)}")
+        return self._reader.read(Project, f"projects/{ids.segment(key)}")
 
     def all_repositories(self, on_bad_row: OnBadRow | None = None) -> Iterator[Repository]:
         """Yield every repository that the user may see, personal and archived ones too.
 
-        Source: https://developer.atlassian.com/server/bitbucket/rest/v906/api-group-repository/;
-        that personal ones are included: sourcegraph/sourcegraph. ``archived`` is ignored
-        before 8.0, as unknown parameters are.
+        Source: api-group-repository; that personal ones are included: sourcegraph/sourcegraph.
+        ``archived`` is ignored before 8.0, as unknown parameters are.
         """
         return self._listed(Repository, "repos", on_bad_row, {"archived": "ALL"})
 
@@ -154,31 +152,47 @@ class Client:
     ) -> Iterator[Repository]:
         """Yield the repositories of a project, archived ones too; ``project`` is theirs.
 
-        Source: https://developer.atlassian.com/server/bitbucket/rest/v906/api-group-project/;
-        that archived ones are included: jenkinsci/bitbucket-branch-source-plugin.
+        Source: api-group-project; that archived ones are included:
+        jenkinsci/bitbucket-branch-source-plugin.
         """
-        path = f"projects/{_segment(project.path_key)}/repos"
+        path = f"projects/{ids.segment(project.path_key)}/repos"
         for repository in self._listed(Repository, path, on_bad_row):
             yield msgspec.structs.replace(repository, project=project)
 
     def repository(self, project_key: str, slug: str) -> Repository:
         """Return one repository; the key of a personal project is ``~`` and its owner's slug.
 
-        Source: https://developer.atlassian.com/server/bitbucket/rest/v906/api-group-project/
+        Source: api-group-project.
         """
-        return self._reader.read(Repository, _path(project_key, slug))
+        return self._reader.read(Repository, ids.path(project_key, slug))
 
     def default_branch(self, repository: Repository) -> Branch | None:
         """Return the default branch, None if the repository is empty.
+
+        ``branches/default`` returns name and latest commit. It is deprecated in favour of
+        ``default-branch``, which returns only the name.
 
         Raises:
             NoDefaultBranchError: The branch does not exist. Servers before 5.6 also answer this
                 way for empty repositories.
 
-        Source: https://developer.atlassian.com/server/bitbucket/rest/v906/api-group-repository/;
-        jenkinsci/blueocean-plugin and argoproj/argo-cd for the answers without a branch.
+        Source: api-group-repository; jenkinsci/blueocean-plugin and argoproj/argo-cd for the
+        answers without a branch.
         """
-        return self._default_branches.read(_path_of(repository))
+        repository_path = ids.path_of(repository)
+        if not self._has_branches_default:
+            return self._configured_branch(repository_path)
+        path = f"{repository_path}/branches/default"
+        try:
+            branch = self._reader.read_if_any(Branch, path)
+        except errors.NoSuchResourceError:
+            branch = self._configured_branch(repository_path)
+            self._has_branches_default = False
+        if branch and not ids.is_commit_id(branch.latest_commit):
+            url = self._reader.url(path)
+            what = f"The default branch at {url} has no valid commit id as its latest commit."
+            raise errors.SkippableError(what, url=url, status=HTTPStatus.OK)
+        return branch
 
     def commits(
         self,
@@ -204,13 +218,13 @@ class Client:
         Raises:
             NoSuchCommitError: ``until`` or ``since`` is not in the repository, or not any more.
 
-        Source: https://developer.atlassian.com/server/bitbucket/rest/v906/api-group-repository/;
-        for the order, the Javadoc of com.atlassian.bitbucket.commit.CommitOrder.
+        Source: api-group-repository; for the order, the Javadoc of
+        com.atlassian.bitbucket.commit.CommitOrder.
         """
-        path = f"{_path_of(repository)}/commits"
+        path = f"{ids.path_of(repository)}/commits"
         query = _range(until, since)
         for page in self._reader.pages(Commit, path, query, start, ahead, most=MOST_COMMITS):
-            require_commit_ids(page.values, self._reader.url(path, query))
+            ids.require_commit_ids(page.values, self._reader.url(path, query))
             yield page
 
     def count_commits(
@@ -220,23 +234,38 @@ class Client:
 
         The server walks through all of them: too slow to ask for every repository.
 
-        Source: https://developer.atlassian.com/server/bitbucket/rest/v906/api-group-repository/
+        Source: api-group-repository.
         """
         query = {**_range(until, since), "limit": 1, "withCounts": "true"}
-        found = self._reader.get(f"{_path_of(repository)}/commits", query)
+        found = self._reader.get(f"{ids.path_of(repository)}/commits", query)
         total = found.get("totalCount") if isinstance(found, dict) else None
         return total if type(total) is int else None
 
     def _listed(
-        self,
-        kind: type[Object],
-        path: str,
-        on_bad_row: OnBadRow | None,
-        query: Query = NO_QUERY,
+        self, kind: type[Object], path: str, on_bad_row: OnBadRow | None, query: Query = NO_QUERY
     ) -> Iterator[Object]:
         pages = self._reader.pages(kind, path, query, most=MOST_LISTED, on_bad_row=on_bad_row)
-        for page in pages:
-            yield from page.values
+        return itertools.chain.from_iterable(page.values for page in pages)
+
+    def _configured_branch(self, repository: str) -> Branch | None:
+        found = self._reader.read_if_any(ConfiguredBranch, f"{repository}/default-branch")
+        if found is None:
+            return None
+        query: Query = {"until": found.id, "limit": 1}
+        url = self._reader.url(f"{repository}/commits", query)
+        try:
+            body = self._reader.get(f"{repository}/commits", query)
+        except errors.NoSuchCommitError as error:
+            # Only an empty repository has no branch at all.
+            branches = self._reader.read_plain(f"{repository}/branches", {"limit": 1})
+            if branches.get("values") == []:
+                return None
+            raise error.turned_into(errors.NoDefaultBranchError) from None
+        page = page_of(body, 0, url, functools.partial(self._reader.model, Commit, url))
+        ids.require_commit_ids(page.values, url)
+        if not page.values:
+            raise errors.SkippableError(f"The answer of {url} has no commit.", url=url)
+        return Branch(page.values[0].id, found.id, found.display_id, found.type)
 
     def _without_api(self, error: errors.NoSuchResourceError) -> errors.BitbucketError:
         """Return the error to end with if not even the first resource exists."""
@@ -251,21 +280,3 @@ class Client:
 
 def _range(until: str, since: str | None) -> dict[str, str | int]:
     return {"until": until, **({"since": since} if since else {})}
-
-
-def _segment(text: str) -> str:
-    """Return a key or slug as it appears in a path."""
-    if not text.strip("."):  # dots change the directory of a path
-        raise errors.SkippableError(f"{text!r} is not a valid key or slug.")
-    return quote(text, safe="~")
-
-
-def _path(project_key: str, slug: str) -> str:
-    return f"projects/{_segment(project_key)}/repos/{_segment(slug)}"
-
-
-def _path_of(repository: Repository) -> str:
-    if repository.project is None:
-        what = f"Bitbucket sent the repository {repository.slug!r} without its project."
-        raise errors.SkippableError(what)
-    return _path(repository.path_key, repository.slug)

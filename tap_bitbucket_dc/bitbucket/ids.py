@@ -1,4 +1,4 @@
-"""Commit ids: which are valid."""
+"""Keys, slugs and commit ids: which are valid, and how they appear in a path. Without I/O."""
 
 from __future__ import annotations
 
@@ -6,13 +6,34 @@ import contextlib
 import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from tap_bitbucket_dc.bitbucket.errors import SkippableError
 
 if TYPE_CHECKING:
-    from tap_bitbucket_dc.bitbucket.models import Commit
+    from tap_bitbucket_dc.bitbucket.models import Commit, Repository
 
 DIGITS = 40  # of a commit id, hexadecimal
+
+
+def segment(text: str) -> str:
+    """Return a key or slug as it appears in a path."""
+    if not text.strip("."):  # dots change the directory of a path
+        raise SkippableError(f"{text!r} is not a valid key or slug.")
+    return quote(text, safe="~")
+
+
+def path(project_key: str, slug: str) -> str:
+    """Return the path of a repository."""
+    return f"projects/{segment(project_key)}/repos/{segment(slug)}"
+
+
+def path_of(repository: Repository) -> str:
+    """Return the path of a repository, or raise a SkippableError if its project is not known."""
+    if repository.project is None:
+        what = f"Bitbucket sent the repository {repository.slug!r} without its project."
+        raise SkippableError(what)
+    return path(repository.path_key, repository.slug)
 
 
 def is_commit_id(text: str) -> bool:
