@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -45,10 +44,9 @@ def require_commit_ids(commits: list[Commit], url: str) -> None:
     """Raise a SkippableError about the answer of ``url`` if a commit has no valid id."""
     ids = [commit.id for commit in commits]
     # All at once: ten times as fast as one by one.
-    joined = "".join(ids)
-    with contextlib.suppress(ValueError):
-        if {*map(len, ids)} <= {DIGITS} and bytes.fromhex(joined).hex() == joined:
-            return
+    others = "".join(ids).encode().translate(None, b"0123456789abcdef")
+    if not others and {*map(len, ids)} <= {DIGITS}:
+        return
     wrong = next(id_ for id_ in ids if not is_commit_id(id_))
     what = f"The answer of {url} has a commit with the invalid id {wrong!r}."
     raise SkippableError(what, url=url, status=HTTPStatus.OK)
