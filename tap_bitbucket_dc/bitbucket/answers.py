@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 ANY: Decoder[Any] = Decoder()
 
-CHUNK = 1024 * 1024  # bytes
+CHUNK = 64 * 1024  # bytes
 LARGEST_ERROR = 256 * 1024  # bytes that are read of an answer other than 200
 GZIP_OR_ZLIB = zlib.MAX_WBITS + 32
 SMALLER = "Set a smaller `page_size`, or look at what the server answers at this URL."
