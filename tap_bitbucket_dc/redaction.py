@@ -14,7 +14,7 @@ import logging
 import re
 import sys
 import traceback
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 if TYPE_CHECKING:
@@ -95,29 +95,26 @@ def texts(value: object) -> Iterator[str]:
 
 def install() -> None:
     """Pass each log record and each traceback of this process through ``hidden``."""
-    factory = logging.getLogRecordFactory()
-    if not isinstance(factory, _RecordFactory):
-        logging.setLogRecordFactory(_RecordFactory(factory))
+    make = logging.getLogRecordFactory()
+    if not (isinstance(make, functools.partial) and make.func is _record):
+        logging.setLogRecordFactory(functools.partial(_record, make))
     sys.excepthook = _print_traceback
 
 
-class _RecordFactory:
-    """Creates log records without secrets, for every logger and handler."""
-
-    def __init__(self, make: Callable[..., logging.LogRecord]) -> None:
-        self._make = make
-
-    def __call__(self, *args: Any, **kwargs: Any) -> logging.LogRecord:  # noqa: ANN401 as logging has it
-        record = self._make(*args, **kwargs)
-        message = record.getMessage()
-        if (shown := hidden(message)) != message:
-            record.msg, record.args = shown, ()
-        if record.exc_info and record.exc_info[0] is not None:
-            # A structured formatter would read the exception itself.
-            lines = "".join(traceback.format_exception(*record.exc_info)).rstrip("\n")
-            if (shown := hidden(lines)) != lines:
-                record.exc_info, record.exc_text = None, shown
-        return record
+def _record(
+    make: Callable[..., logging.LogRecord], /, *args: object, **kwargs: object
+) -> logging.LogRecord:
+    """Return a log record without secrets, for any logger and handler."""
+    record = make(*args, **kwargs)
+    message = record.getMessage()
+    if (shown := hidden(message)) != message:
+        record.msg, record.args = shown, ()
+    if record.exc_info and record.exc_info[0] is not None:
+        # A structured formatter would read the exception itself.
+        lines = "".join(traceback.format_exception(*record.exc_info)).rstrip("\n")
+        if (shown := hidden(lines)) != lines:
+            record.exc_info, record.exc_text = None, shown
+    return record
 
 
 def _print_traceback(

@@ -106,14 +106,14 @@ class Answer:
 
 
 def read_body(response: requests.Response, url: str, largest: int) -> bytes:
-    """Return the body of an answer.
+    """Return the body of an answer; of any but a 200, only the beginning.
 
     200 kB of gzip can contain 200 MB. So it is decompressed here, piece by piece, not by urllib3.
 
     Args:
         response: Its body has not been read yet.
         url: Where it comes from, for an error.
-        largest: Bytes that a 200 may have; of other answers only the beginning is read.
+        largest: Bytes that a 200 may have.
 
     Raises:
         SkippableError: It is larger, or compressed in a way that was not requested.

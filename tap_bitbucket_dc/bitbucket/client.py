@@ -65,15 +65,10 @@ class Client:
         throttle: Throttle | None = None,
         adapter: BaseAdapter | None = None,
     ) -> None:
-        """Check the options; send nothing yet.
+        """Send nothing yet, but raise a ConfigError if an option is invalid.
 
-        Args:
-            options: Where the server is, and how to read from it.
-            throttle: Decides when a request is sent, by default as ``options`` say.
-            adapter: Sends requests, by default over the network.
-
-        Raises:
-            ConfigError: An option is invalid.
+        ``throttle`` decides when a request is sent, by default as ``options`` say; ``adapter``
+        sends it, by default over the network.
         """
         self._reader = Reader(options, throttle, adapter)
         self._has_branches_default = True  # until it turns out not to exist
@@ -97,11 +92,7 @@ class Client:
         return self.usage.requests
 
     def confirm_login(self) -> None:
-        """Check that the server knows the user, and does not treat requests as anonymous.
-
-        Raises:
-            FatalError: It does not: ``invalid_credentials``.
-        """
+        """Raise ``invalid_credentials`` if the server treats requests as anonymous."""
         try:
             self._reader.get(ONLY_FOR_USERS, {"limit": 1})
         except errors.SkippableError as error:
@@ -121,9 +112,8 @@ class Client:
     def projects(self, on_bad_row: OnBadRow | None = None) -> Iterator[Project]:
         """Yield the projects that the user may see, but no personal ones.
 
-        Args:
-            on_bad_row: Called with a row that has no id or key, and the error; the row is left
-                out. None raises the error.
+        ``on_bad_row`` is called with a row that has no id or key, and the error, and the row is
+        left out. None raises the error.
 
         Source: api-group-project; that personal ones are not included: github/gh-gei.
         """
@@ -209,11 +199,9 @@ class Client:
         new ones.
 
         Args:
-            repository: With its project.
             until: A commit id. A branch could move between two pages, and its pages with it.
             since: A commit id, None to go back to the first commit.
             start: Where the first page starts, as a page before it said.
-            ahead: Request pages ahead, None to request them one by one.
 
         Raises:
             NoSuchCommitError: ``until`` or ``since`` is not in the repository, or not any more.

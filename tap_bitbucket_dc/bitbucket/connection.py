@@ -39,21 +39,18 @@ _NO_URL = re.compile(r"[\s\x00-\x1f\x7f\\<>\"]")
 _ADDRESS = re.compile(r"<[^<>]{0,200} object at 0x[0-9a-f]{1,16}>:? ?")
 
 
-class Adapter(HTTPAdapter):
+class _Adapter(HTTPAdapter):
     """Sends requests, directly or through a proxy, with one TLS context for all."""
 
     def __init__(self, context: ssl.SSLContext, connections: int) -> None:
-        """Keep up to ``connections`` connections open."""
         self._context = context
         super().__init__(pool_connections=1, pool_maxsize=connections)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 as requests has it
-        """Create the pool of connections."""
         super().init_poolmanager(*args, **options, ssl_context=self._context)
         watched(self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:  # noqa: ANN401 as requests has it
-        """Return the pool of connections of a proxy."""
         return watched(super().proxy_manager_for(proxy, **options, ssl_context=self._context))
 
 
@@ -96,9 +93,9 @@ class Connection:
         """Keyword arguments ``proxies`` and ``verify`` of an adapter's ``send``."""
         self.authorization = _authorization(options)
 
-    def adapter(self, connections: int) -> Adapter:
+    def adapter(self, connections: int) -> HTTPAdapter:
         """Return an adapter that keeps up to ``connections`` connections open."""
-        return Adapter(self._context, connections)
+        return _Adapter(self._context, connections)
 
 
 def _authorization(options: Options) -> str:

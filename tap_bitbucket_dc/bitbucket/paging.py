@@ -57,21 +57,19 @@ class Ahead:
 def page_of(
     body: object, start: int, url: str, row: Callable[[Any], Row | None], *, most: float = math.inf
 ) -> Page[Row]:
-    """Return the page that was requested at ``start``.
+    """Return the page at a start.
+
+    ``nextPageStart`` is not always start + size: rows that the user may not see count too. On
+    the last page it is missing or null.
 
     Args:
         body: A ``PageBody``, or plain JSON if something in the page does not fit.
-        start: Where the page starts.
-        url: Where it was requested, for the error.
         row: Returns a row from plain JSON, None to leave it out.
-        most: Rows that were requested, any number by default.
+        most: Rows that were requested.
 
     Raises:
         SkippableError: It is not a page, has more rows than were requested, or is not the last
             one and has no valid ``nextPageStart``.
-
-    ``nextPageStart`` is not always start + size: rows that the user may not see count too. On
-    the last page it is missing or null.
 
     Source: https://developer.atlassian.com/server/bitbucket/rest/v906/intro/ ("Paged APIs");
     a listing of projects recorded by sourcegraph/sourcegraph has gaps.
@@ -108,10 +106,7 @@ def pages(
 
     Args:
         ask: Returns the page at a start. Called in threads if ``ahead`` is given.
-        start: Where the first page starts.
-        url: Of the listing, for the error.
-        ahead: Request following pages before their turn. The listing must not change
-            meanwhile.
+        ahead: Request following pages before their turn; the listing must not change meanwhile.
         most: Rows that such a listing can have.
 
     Raises:

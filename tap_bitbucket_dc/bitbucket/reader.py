@@ -72,12 +72,7 @@ class Reader:
         """Yield the pages of a listing in order; see ``paging.pages``.
 
         Args:
-            kind: The structure of a row.
-            path: The path of the listing.
-            query: Its query, without ``start`` and ``limit``.
-            start: Where the first page starts.
-            ahead: How to request pages ahead, None to request them one by one.
-            most: Rows that such a listing can have.
+            query: Without ``start`` and ``limit``.
             on_bad_row: Called with a row that lacks its key, and the error; the row is left
                 out. None raises the error.
         """

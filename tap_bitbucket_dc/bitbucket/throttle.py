@@ -51,14 +51,10 @@ class Throttle:
 
     @contextlib.contextmanager
     def turn(self, *, again: bool = False) -> Iterator[None]:
-        """Wait for a turn and hold it for one request.
+        """Wait for a turn and hold it for one request, or raise ClosedError.
 
-        Args:
-            again: The request failed before. It goes ahead of new requests, so that it does not
-                run out of retries because others keep overtaking it.
-
-        Raises:
-            ClosedError: The throttle was closed.
+        A request that failed before (``again``) goes ahead of new ones, so that it does not run
+        out of retries because others keep overtaking it.
         """
         with self._lock:
             # In order of arrival: results are used in order, so a request that keeps being

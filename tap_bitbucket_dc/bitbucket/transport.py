@@ -57,25 +57,24 @@ class Transport:
         self, options: Options, throttle: Throttle | None = None, adapter: BaseAdapter | None = None
     ) -> None:
         """Check the options; see ``Client``."""
-        self._connection = Connection(options)
-        self.base_url = self._connection.base_url
+        connection = Connection(options)
+        self.base_url = connection.base_url
+        self._options = options
         self._throttle = throttle or Throttle(options.concurrency, options.requests_per_second)
-        self._adapter = adapter or self._connection.adapter(options.concurrency)
+        self._adapter = adapter or connection.adapter(options.concurrency)
         timeout = float(options.request_timeout)
         self._deadline = Deadline(timeout)
         self._send_options = {
-            **self._connection.send_options,
+            **connection.send_options,
             "stream": True,
             "timeout": (min(CONNECT_TIMEOUT, timeout), timeout),
         }
         self._largest = max(options.page_size, LEAST_ROWS) * LARGEST_ROW
-        self._max_retries = options.max_retries
-        self._max_wait = options.max_wait
         self._headers = {
             "Accept": "application/json",
             "Accept-Encoding": "gzip",
             "User-Agent": f"tap-bitbucket-dc/{metadata.version('tap-bitbucket-dc')}",
-            "Authorization": self._connection.authorization,
+            "Authorization": connection.authorization,
         }
         self.usage = Usage()
 
@@ -96,8 +95,8 @@ class Transport:
             BitbucketError: There was no usable answer after all retries.
             ClosedError: The transport was closed.
         """
-        for attempt in range(self._max_retries + 1):
-            last = attempt == self._max_retries
+        for attempt in range(self._options.max_retries + 1):
+            last = attempt == self._options.max_retries
             try:
                 with self._throttle.turn(again=attempt > 0):
                     answer = self._follow(url)
@@ -131,11 +130,10 @@ class Transport:
     def _hold(self, answer: Answer, attempt: int) -> bool:
         """Wait as a 429 or 5xx asks for, together with all threads if it says how long.
 
-        Returns:
-            False if it asks to wait for longer than ``max_wait``.
+        Do not wait for longer than ``max_wait``, but return False.
         """
         asked = _retry_after(answer.headers)
-        if asked is not None and asked > self._max_wait:
+        if asked is not None and asked > self._options.max_wait:
             return False
         if asked or answer.status == HTTPStatus.TOO_MANY_REQUESTS:
             self._throttle.pause(asked or _backoff(attempt))
@@ -183,11 +181,10 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
 
     Source: RFC 9110, section 10.2.3.
     """
-    value = headers.get("Retry-After", "")[:LONGEST_DATE].strip()
+    value = headers.get("Retry-After", "").strip()
     if re.fullmatch(r"\d+(\.\d+)?", value):
         return float(value)
-    until = _http_date(value)
-    if until is None:
+    if (until := _http_date(value)) is None:
         return None
     return max(until - (_http_date(headers.get("Date", "")) or time.time()), 0.0)
 
