@@ -41,10 +41,10 @@ def hide(*secrets: object) -> None:
     group = tuple(sorted(found - OUR_WORDS, key=lambda form: (-len(form), form)))
     if not group:
         return
-    _groups.pop(group, None)
-    while len(_groups) >= MOST_GROUPS:
+    known = _groups.pop(group, None)
+    _groups[group] = known or _pattern(group)  # the newest is the last
+    if len(_groups) > MOST_GROUPS:
         del _groups[next(iter(_groups))]
-    _groups[group] = _pattern(group)
 
 
 def basic(username: str, password: str) -> str:
@@ -134,7 +134,6 @@ def _forms(secret: str) -> Iterator[str]:
             yield secret.encode("utf-8", "replace").decode("latin-1")
 
 
-@functools.lru_cache(MOST_GROUPS)
 def _pattern(secrets: Iterable[str]) -> re.Pattern[str]:
     alternatives = []
     for secret in secrets:

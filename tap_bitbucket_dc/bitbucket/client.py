@@ -3,8 +3,8 @@
 Knows the resources and their addresses. Does not know what the objects are used for. Safe to use
 from many threads.
 
-Source: https://developer.atlassian.com/server/bitbucket/rest/v906/, with the page that each method
-names.
+Source: https://developer.atlassian.com/server/bitbucket/rest/v906/, in it intro (for personal
+projects), api-group-project, api-group-repository and api-group-system-maintenance.
 """
 
 from __future__ import annotations
@@ -42,12 +42,6 @@ NEWER_TAP = "Look for a newer version of tap-bitbucket-dc."
 
 class Client:
     """Reads from one Bitbucket.
-
-    ::
-
-        with Client(Options("https://bitbucket.example.com", token="…")) as bitbucket:
-            for project in bitbucket.projects():
-                print(project.key)
 
     Any method that reads may raise a FatalError, InaccessibleError, RedirectError,
     UnavailableError or, if the answer is not as documented, a plain SkippableError.
@@ -100,10 +94,7 @@ class Client:
                 raise found from None
 
     def application_properties(self) -> dict[str, Any]:
-        """Return the version and other properties, ``{"version": "9.4.0", …}``; needs no login.
-
-        Source: api-group-system-maintenance.
-        """
+        """Return the version and other properties, ``{"version": "9.4.0", …}``; needs no login."""
         try:
             return self._reader.read_plain("application-properties")
         except errors.NoSuchResourceError as error:
@@ -115,7 +106,7 @@ class Client:
         ``on_bad_row`` is called with a row that has no id or key, and the error, and the row is
         left out. None raises the error.
 
-        Source: api-group-project; that personal ones are not included: github/gh-gei.
+        That personal ones are not included: github/gh-gei.
         """
         try:
             yield from self._listed(Project, "projects", on_bad_row)
@@ -123,17 +114,14 @@ class Client:
             raise self._without_api(error) from None
 
     def project(self, key: str) -> Project:
-        """Return one project; the key of a personal one is ``~`` and its owner's slug.
-
-        Source: intro ("Personal Repositories").
-        """
+        """Return one project; the key of a personal one is ``~`` and its owner's slug."""
         return self._reader.read(Project, f"projects/{ids.segment(key)}")
 
     def all_repositories(self, on_bad_row: OnBadRow | None = None) -> Iterator[Repository]:
         """Yield every repository that the user may see, personal and archived ones too.
 
-        Source: api-group-repository; that personal ones are included: sourcegraph/sourcegraph.
-        ``archived`` is ignored before 8.0, as unknown parameters are.
+        ``archived`` is ignored before 8.0, as unknown parameters are. That personal ones are
+        included: sourcegraph/sourcegraph.
         """
         return self._listed(Repository, "repos", on_bad_row, {"archived": "ALL"})
 
@@ -142,18 +130,14 @@ class Client:
     ) -> Iterator[Repository]:
         """Yield the repositories of a project, archived ones too; ``project`` is theirs.
 
-        Source: api-group-project; that archived ones are included:
-        jenkinsci/bitbucket-branch-source-plugin.
+        That archived ones are included: jenkinsci/bitbucket-branch-source-plugin.
         """
         path = f"projects/{ids.segment(project.path_key)}/repos"
         for repository in self._listed(Repository, path, on_bad_row):
             yield msgspec.structs.replace(repository, project=project)
 
     def repository(self, project_key: str, slug: str) -> Repository:
-        """Return one repository; the key of a personal project is ``~`` and its owner's slug.
-
-        Source: api-group-project.
-        """
+        """Return one repository; ``project_key`` as for ``project``."""
         return self._reader.read(Repository, ids.path(project_key, slug))
 
     def default_branch(self, repository: Repository) -> Branch | None:
@@ -166,8 +150,7 @@ class Client:
             NoDefaultBranchError: The branch does not exist. Servers before 5.6 also answer this
                 way for empty repositories.
 
-        Source: api-group-repository; jenkinsci/blueocean-plugin and argoproj/argo-cd for the
-        answers without a branch.
+        Source of the answers without a branch: jenkinsci/blueocean-plugin, argoproj/argo-cd.
         """
         repository_path = ids.path_of(repository)
         if not self._has_branches_default:
@@ -196,7 +179,7 @@ class Client:
         """Yield the commits reachable from ``until`` but not from ``since``, newest first.
 
         The order is git's: by committer date, so after a merge old commits may be listed between
-        new ones.
+        new ones. Source: Javadoc of com.atlassian.bitbucket.commit.CommitOrder.
 
         Args:
             until: A commit id. A branch could move between two pages, and its pages with it.
@@ -205,9 +188,6 @@ class Client:
 
         Raises:
             NoSuchCommitError: ``until`` or ``since`` is not in the repository, or not any more.
-
-        Source: api-group-repository; for the order, the Javadoc of
-        com.atlassian.bitbucket.commit.CommitOrder.
         """
         path = f"{ids.path_of(repository)}/commits"
         query = _range(until, since)
@@ -221,8 +201,6 @@ class Client:
         """Return the number of commits in a range, None if the server does not tell.
 
         The server walks through all of them: too slow to ask for every repository.
-
-        Source: api-group-repository.
         """
         query = {**_range(until, since), "limit": 1, "withCounts": "true"}
         found = self._reader.get(f"{ids.path_of(repository)}/commits", query)

@@ -20,13 +20,13 @@ class ClosedError(Exception):
 
 
 class Throttle:
-    """Lets requests through, those that failed before ahead of new ones.
+    """Lets requests through.
 
     Args:
         at_once: Maximum number of requests at a time.
         per_second: Maximum number of requests started per second, None for no limit.
         clock: Returns monotonic seconds.
-        sleep: Sleeps before a retry, by default until the throttle is closed.
+        sleep: Sleeps before a retry. By default it ends early when the throttle is closed.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Throttle:
         per_second: float | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], object] | None = None,
+        sleep: Callable[[float], None] | None = None,
     ) -> None:
         self._at_once = at_once
         self._limit = float(at_once)
@@ -47,7 +47,7 @@ class Throttle:
         self._under_way = 0
         self._not_before = 0.0
         self._closed = threading.Event()
-        self._sleep = sleep or self._closed.wait
+        self.sleep: Callable[[float], object] = sleep or self._closed.wait
 
     @contextlib.contextmanager
     def turn(self, *, again: bool = False) -> Iterator[None]:
@@ -116,7 +116,3 @@ class Throttle:
         with self._lock:
             for waiting in self._queue:
                 waiting.notify()
-
-    def sleep(self, seconds: float) -> None:
-        """Sleep before a retry; ends early when the throttle is closed."""
-        self._sleep(seconds)

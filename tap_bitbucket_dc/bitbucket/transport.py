@@ -47,7 +47,7 @@ LONGEST_DATE = 100  # characters
 MOST_REDIRECTS = 3
 LONGEST_PLACE = 1000  # characters of a redirect's Location that are shown
 MOST_ESCAPES = 4  # levels of percent-encoding that are resolved in a redirect
-RETRIED = frozenset({429, 500, 502, 503, 504})
+RETRIED = frozenset({429, 500, 502, 503, 504})  # beside network errors and JSON that is cut off
 
 
 class Transport:
@@ -81,7 +81,6 @@ class Transport:
     def get(self, url: str, decoder: Decoder[Any] = ANY) -> Answer:
         """Return the answer, whatever its status; repeat the request while that may help.
 
-        It is repeated after 429, 500, 502, 503 and 504, network errors, and JSON that is cut off.
         Never after 401 and 403: after a few of them, Bitbucket demands a captcha.
 
         Source: the retries of jenkinsci/atlassian-bitbucket-server-integration-plugin (429);
@@ -89,11 +88,10 @@ class Transport:
 
         Args:
             url: In this server's REST API.
-            decoder: For the JSON of a 200. JSON that does not fit its type is returned plain.
+            decoder: For the JSON of a 200; JSON that does not fit its type is returned plain.
 
         Raises:
             BitbucketError: There was no usable answer after all retries.
-            ClosedError: The transport was closed.
         """
         for attempt in range(self._options.max_retries + 1):
             last = attempt == self._options.max_retries
@@ -148,9 +146,10 @@ class Transport:
             if answer.status not in REDIRECT_STATI:
                 return answer
             location = answer.headers.get("Location", "")
-            url = _joined(url, location)
-            if not url.startswith(f"{self.base_url}/rest/api/") or _climbs(url):
+            target = _inside(f"{self.base_url}/rest/api/", url, location)
+            if target is None:
                 break
+            url = target
         where = re.sub(r"//[^/]*@", "//", re.split(r"[?#]", location[:LONGEST_PLACE])[0])
         what = f"{answer.url} redirects to {where or 'nowhere'}, which was not followed."
         raise answer.error(errors.RedirectError, what=what)
@@ -196,18 +195,16 @@ def _http_date(value: str) -> float | None:
         return None
 
 
-def _joined(url: str, location: str) -> str:
+def _inside(api: str, url: str, location: str) -> str | None:
+    """Return where a redirect leads, None if that may be outside of the REST API."""
     try:
-        return urljoin(url, location)
+        url = urljoin(url, location)
     except ValueError:
-        return ""
-
-
-def _climbs(url: str) -> bool:
-    """Return whether a path may lead elsewhere once its escapes have been resolved."""
+        return None
     path = urlsplit(url).path
     for _ in range(MOST_ESCAPES):
         path = unquote(path)
     # Tomcat cuts off what follows a semicolon.
     names = {part.split(";")[0] for part in re.split(r"[/\\]", path)}
-    return "%" in path or bool(names & {".", ".."})
+    climbs = "%" in path or names & {".", ".."}
+    return url if url.startswith(api) and not climbs else None
