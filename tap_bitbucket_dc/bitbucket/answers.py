@@ -110,13 +110,8 @@ def read_body(response: requests.Response, url: str, largest: int) -> bytes:
 
     200 kB of gzip can contain 200 MB. So it is decompressed here, piece by piece, not by urllib3.
 
-    Args:
-        response: Its body has not been read yet.
-        url: Where it comes from, for an error.
-        largest: Bytes that a 200 may have.
-
     Raises:
-        SkippableError: It is larger, or compressed in a way that was not requested.
+        SkippableError: A 200 has more than ``largest`` bytes, or an encoding not asked for.
         HTTPError: It was cut off, or cannot be decompressed.
     """
     status = response.status_code

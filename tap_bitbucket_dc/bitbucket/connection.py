@@ -58,11 +58,7 @@ class Connection:
     """Where requests go, and which login, certificates and proxies they use."""
 
     def __init__(self, options: Options) -> None:
-        """Check the options, and read the files that they name.
-
-        Raises:
-            ConfigError: ``invalid_config`` or ``insecure_url``.
-        """
+        """Check the options and read the files that they name, or raise a ConfigError."""
         files = (options.ca_bundle, options.client_certificate, options.client_key)
         redaction.hide(options.token, *(file for file in files if file and is_pem(file)))
         if options.password:
@@ -114,8 +110,7 @@ def is_pem(setting: str) -> bool:
 def base_url(setting: str) -> str:
     """Return the base URL without a trailing ``/``, ``/rest`` or ``/rest/api/…``.
 
-    Raises:
-        ConfigError: It is not an http(s) URL, or has a user name, a query or a fragment.
+    Raise a ConfigError if it is not an http(s) URL, or has a user name, a query or a fragment.
     """
     setting = setting.strip()
     try:

@@ -39,11 +39,7 @@ class Deadline:
 
     @contextlib.contextmanager
     def watch(self) -> Iterator[None]:
-        """Limit the time in which a request is sent and its answer is read.
-
-        Raises:
-            ReadTimeout: It took too long.
-        """
+        """Raise a ReadTimeout if a request is not sent and its answer not read in time."""
         watch = _thread.watch = _Watch(time.monotonic() + self._seconds)
         with self._lock:
             self._under_way[watch] = None

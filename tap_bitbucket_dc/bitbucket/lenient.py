@@ -27,11 +27,9 @@ _MISFITS = (msgspec.ValidationError, SkippableError)
 
 
 def lenient(kind: type[Object], found: object, on_bad_date: OnBadDate = lambda _: None) -> Object:
-    """Return an object in which fields of another type get their defaults.
+    """Return an object from plain JSON; fields of another type get their defaults.
 
     Args:
-        kind: The structure to return.
-        found: The object as plain JSON.
         on_bad_date: Called with each date that cannot be read; the field gets its default.
 
     Raises:

@@ -81,7 +81,16 @@ class Reader:
         def ask(start: int) -> Page[Object]:
             query_ = {**query, "start": start, "limit": self._page_size}
             url = self.url(path, query_)
-            row = functools.partial(self._row, kind, url, on_bad_row)
+
+            def row(found: dict[str, Any]) -> Object | None:
+                try:
+                    return self.model(kind, url, found)
+                except SkippableError as error:
+                    if on_bad_row is None:
+                        raise
+                    on_bad_row(found, error)
+                    return None
+
             body = self.get(path, query_, decoder)
             return page_of(body, start, url, row, most=self._page_size)
 
@@ -107,11 +116,7 @@ class Reader:
         return found
 
     def get(self, path: str, query: Query = NO_QUERY, decoder: Decoder[Any] = ANY) -> Any:  # noqa: ANN401 any JSON
-        """Return the JSON of an answer, None for 204 (no content).
-
-        Raises:
-            BitbucketError: It has another status, or is not JSON.
-        """
+        """Return the JSON of a 200, None for 204 (no content); raise what else an answer means."""
         answer = self.transport.get(self.url(path, query), decoder)
         self.login.saw(answer)
         if answer.status == HTTPStatus.NO_CONTENT:
@@ -142,17 +147,6 @@ class Reader:
         except SkippableError as error:
             what = f"The answer of {url} cannot be used: {error.args[0]}"
             raise SkippableError(what, url=url, status=HTTPStatus.OK) from None
-
-    def _row(
-        self, kind: type[Object], url: str, on_bad_row: OnBadRow | None, found: dict[str, Any]
-    ) -> Object | None:
-        try:
-            return self.model(kind, url, found)
-        except SkippableError as error:
-            if on_bad_row is None:
-                raise
-            on_bad_row(found, error)
-            return None
 
     def _warn_of_date(self, value: object) -> None:
         if not self._has_warned_of_dates:
