@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 ANY: Decoder[Any] = Decoder()
 
-CHUNK = 64 * 1024  # bytes
+CHUNK = 128 * 1024  # bytes; larger ones take fresh memory from the system each time
 LARGEST_ERROR = 256 * 1024  # bytes that are read of an answer other than 200
 GZIP_OR_ZLIB = zlib.MAX_WBITS + 32
 SMALLER = "Set a smaller `page_size`, or look at what the server answers at this URL."
@@ -85,14 +85,14 @@ class Answer:
         return kind(what, code=code, remedy=remedy, url=self.url, status=self.status)
 
     def _sentence(self) -> str:
-        words = [(message or name).rstrip(".") for name, message in self.errors]
+        words = [message or name for name, message in self.errors]
         # Sent by the REST module for unknown paths, and by other Atlassian products for any error.
         # Source: vriesdemichael/bitbucket-data-center-cli, OPENAPI-008.
         if not any(words) and isinstance(message := self._body.get("message"), str):
-            words = [message.rstrip(".")]
+            words = [message]
         wait = self.headers.get("Retry-After")
         asks = f" (Retry-After: {wait})" if wait else ""
-        said = "; ".join(dict.fromkeys(word for word in words if word))
+        said = "; ".join(dict.fromkeys(word.rstrip(".") for word in words if word.strip(".")))
         said = f": {said}" if said else ""
         return f"{self.url} answers {self.status}{asks}{said}."
 

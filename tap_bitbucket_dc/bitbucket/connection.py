@@ -74,8 +74,8 @@ class Connection:
         if is_plain and (proxy or not _is_loopback(self.base_url)):
             _require_permission(self.base_url, granted=options.allow_http)
         trusted = options.ca_bundle or found["verify"]
-        self._context = _context(trusted)
-        _load_client_certificate(self._context, options)
+        context = _context(trusted)
+        _load_client_certificate(context, options)
         # requests looks for a CA file at each request, even if it is not needed.
         verify = True if is_plain else trusted
         if not options.verify_tls:
@@ -84,14 +84,11 @@ class Connection:
                 "login. Set ca_bundle instead",
                 self.base_url,
             )
-            self._context.check_hostname = verify = False
+            context.check_hostname = verify = False
         self.send_options: dict[str, Any] = {"proxies": found["proxies"], "verify": verify}
         """Keyword arguments ``proxies`` and ``verify`` of an adapter's ``send``."""
+        self.adapter = _Adapter(context, options.concurrency)
         self.authorization = _authorization(options)
-
-    def adapter(self, connections: int) -> HTTPAdapter:
-        """Return an adapter that keeps up to ``connections`` connections open."""
-        return _Adapter(self._context, connections)
 
 
 def _authorization(options: Options) -> str:

@@ -61,7 +61,7 @@ class Transport:
         self.base_url = connection.base_url
         self._options = options
         self._throttle = throttle or Throttle(options.concurrency, options.requests_per_second)
-        self._adapter = adapter or connection.adapter(options.concurrency)
+        self._adapter = adapter or connection.adapter
         timeout = float(options.request_timeout)
         self._deadline = Deadline(timeout)
         self._send_options = {
