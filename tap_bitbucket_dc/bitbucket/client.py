@@ -88,7 +88,7 @@ class Client:
     def confirm_login(self) -> None:
         """Raise ``invalid_credentials`` if the server treats requests as anonymous."""
         try:
-            self._reader.get(ONLY_FOR_USERS, {"limit": 1})
+            self._reader.get(self._reader.url(ONLY_FOR_USERS, {"limit": 1}))
         except errors.SkippableError as error:
             if found := self.login.unconfirmed(error):
                 raise found from None
@@ -96,7 +96,7 @@ class Client:
     def application_properties(self) -> dict[str, Any]:
         """Return the version and other properties, ``{"version": "9.4.0", …}``; needs no login."""
         try:
-            return self._reader.read_plain("application-properties")
+            return self._reader.read_plain(self._reader.url("application-properties"))
         except errors.NoSuchResourceError as error:
             raise self._without_api(error) from None
 
@@ -152,17 +152,16 @@ class Client:
 
         Source of the answers without a branch: jenkinsci/blueocean-plugin, argoproj/argo-cd.
         """
-        repository_path = ids.path_of(repository)
+        path = ids.path_of(repository)
         if not self._has_branches_default:
-            return self._configured_branch(repository_path)
-        path = f"{repository_path}/branches/default"
+            return self._configured_branch(path)
+        url = self._reader.url(f"{path}/branches/default")
         try:
-            branch = self._reader.read_if_any(Branch, path)
+            branch = self._reader.read_if_any(Branch, url)
         except errors.NoSuchResourceError:
-            branch = self._configured_branch(repository_path)
+            branch = self._configured_branch(path)
             self._has_branches_default = False
         if branch and not ids.is_commit_id(branch.latest_commit):
-            url = self._reader.url(path)
             what = f"The default branch at {url} has no valid commit id as its latest commit."
             raise errors.SkippableError(what, url=url, status=HTTPStatus.OK)
         return branch
@@ -191,8 +190,9 @@ class Client:
         """
         path = f"{ids.path_of(repository)}/commits"
         query = _range(until, since)
+        url = self._reader.url(path, query)
         for page in self._reader.pages(Commit, path, query, start, ahead, most=MOST_COMMITS):
-            ids.require_commit_ids(page.values, self._reader.url(path, query))
+            ids.require_commit_ids(page.values, url)
             yield page
 
     def count_commits(
@@ -203,7 +203,7 @@ class Client:
         The server walks through all of them: too slow to ask for every repository.
         """
         query = {**_range(until, since), "limit": 1, "withCounts": "true"}
-        found = self._reader.get(f"{ids.path_of(repository)}/commits", query)
+        found = self._reader.get(self._reader.url(f"{ids.path_of(repository)}/commits", query))
         total = found.get("totalCount") if isinstance(found, dict) else None
         return total if type(total) is int else None
 
@@ -214,16 +214,16 @@ class Client:
         return itertools.chain.from_iterable(page.values for page in pages)
 
     def _configured_branch(self, repository: str) -> Branch | None:
-        found = self._reader.read_if_any(ConfiguredBranch, f"{repository}/default-branch")
-        if found is None:
+        url = self._reader.url(f"{repository}/default-branch")
+        if (found := self._reader.read_if_any(ConfiguredBranch, url)) is None:
             return None
-        query: Query = {"until": found.id, "limit": 1}
-        url = self._reader.url(f"{repository}/commits", query)
+        url = self._reader.url(f"{repository}/commits", {"until": found.id, "limit": 1})
         try:
-            body = self._reader.get(f"{repository}/commits", query)
+            body = self._reader.get(url)
         except errors.NoSuchCommitError as error:
             # Only an empty repository has no branch at all.
-            branches = self._reader.read_plain(f"{repository}/branches", {"limit": 1})
+            url = self._reader.url(f"{repository}/branches", {"limit": 1})
+            branches = self._reader.read_plain(url)
             if branches.get("values") == []:
                 return None
             raise error.turned_into(errors.NoDefaultBranchError) from None

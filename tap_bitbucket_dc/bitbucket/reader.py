@@ -79,8 +79,7 @@ class Reader:
         decoder = _decoder(PageBody[kind])  # type: ignore[valid-type] # at run time it is one
 
         def ask(start: int) -> Page[Object]:
-            query_ = {**query, "start": start, "limit": self._page_size}
-            url = self.url(path, query_)
+            url = self.url(path, {**query, "start": start, "limit": self._page_size})
 
             def row(found: dict[str, Any]) -> Object | None:
                 try:
@@ -91,33 +90,18 @@ class Reader:
                     on_bad_row(found, error)
                     return None
 
-            body = self.get(path, query_, decoder)
-            return page_of(body, start, url, row, most=self._page_size)
+            return page_of(self.get(url, decoder), start, url, row, most=self._page_size)
 
         return pages(ask, start, url=self.url(path, query), ahead=ahead, most=most)
 
-    def read(self, kind: type[Object], path: str) -> Object:
-        """Return the object at a path."""
-        found = self.read_if_any(kind, path)
-        if found is None:
-            raise self._unexpected(path)
-        return found
+    def url(self, path: str, query: Query = NO_QUERY) -> str:
+        """Return the URL of a path."""
+        asked = f"?{urlencode(query)}" if query else ""
+        return f"{self.transport.base_url}{API}/{path}{asked}"
 
-    def read_if_any(self, kind: type[Object], path: str) -> Object | None:
-        """Return the object at a path, None for 204 (no content)."""
-        found = self.get(path, decoder=_decoder(kind))
-        return None if found is None else self.model(kind, self.url(path), found)
-
-    def read_plain(self, path: str, query: Query = NO_QUERY) -> dict[str, Any]:
-        """Return the object at a path as plain JSON."""
-        found = self.get(path, query)
-        if not isinstance(found, dict):
-            raise self._unexpected(path)
-        return found
-
-    def get(self, path: str, query: Query = NO_QUERY, decoder: Decoder[Any] = ANY) -> Any:  # noqa: ANN401 any JSON
+    def get(self, url: str, decoder: Decoder[Any] = ANY) -> Any:  # noqa: ANN401 any JSON
         """Return the JSON of a 200, None for 204 (no content); raise what else an answer means."""
-        answer = self.transport.get(self.url(path, query), decoder)
+        answer = self.transport.get(url, decoder)
         self.login.saw(answer)
         if answer.status == HTTPStatus.NO_CONTENT:
             return None
@@ -130,13 +114,27 @@ class Reader:
                 SkippableError, code="not_bitbucket", remedy=NOT_BITBUCKET, what=what
             )
         if answer.value is None:
-            raise self._unexpected(path)
+            raise _no_object(url)
         return answer.value
 
-    def url(self, path: str, query: Query = NO_QUERY) -> str:
-        """Return the URL of a path."""
-        asked = f"?{urlencode(query)}" if query else ""
-        return f"{self.transport.base_url}{API}/{path}{asked}"
+    def read(self, kind: type[Object], path: str) -> Object:
+        """Return the object at a path."""
+        url = self.url(path)
+        if (found := self.read_if_any(kind, url)) is None:
+            raise _no_object(url)
+        return found
+
+    def read_if_any(self, kind: type[Object], url: str) -> Object | None:
+        """Return an object, None for 204 (no content)."""
+        found = self.get(url, _decoder(kind))
+        return None if found is None else self.model(kind, url, found)
+
+    def read_plain(self, url: str) -> dict[str, Any]:
+        """Return an object as plain JSON."""
+        found = self.get(url)
+        if not isinstance(found, dict):
+            raise _no_object(url)
+        return found
 
     def model(self, kind: type[Object], url: str, found: object) -> Object:
         """Return an object from an answer, with the fields that fit."""
@@ -154,7 +152,7 @@ class Reader:
             shown = printable(repr(value))
             logger.warning("Bitbucket sent %s as a date: dates like this become null", shown)
 
-    def _unexpected(self, path: str) -> SkippableError:
-        url = self.url(path)
-        what = f"The answer of {url} is not an object."
-        return SkippableError(what, url=url, status=HTTPStatus.OK)
+
+def _no_object(url: str) -> SkippableError:
+    what = f"The answer of {url} is not an object."
+    return SkippableError(what, url=url, status=HTTPStatus.OK)
