@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pendulum
 
 from tap_bitbucket_dc.bitbucket import Client, Options, errors
-from tap_bitbucket_dc.bitbucket.client import API
 from tap_bitbucket_dc.bitbucket.connection import base_url
 from tap_bitbucket_dc.bitbucket.errors import printable
+from tap_bitbucket_dc.bitbucket.reader import API
 from tap_bitbucket_dc.extract.crawl import Crawl, Wanted
 from tap_bitbucket_dc.extract.filters import Filters
 from tap_bitbucket_dc.extract.visit import DefaultBranch, Visit

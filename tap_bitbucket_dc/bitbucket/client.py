@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from tap_bitbucket_dc.bitbucket.reader import Object, OnBadRow, Query
     from tap_bitbucket_dc.bitbucket.throttle import Throttle
 
-__all__ = ["API", "Client"]
-
 MOST_LISTED = 250_000  # projects, or repositories of a project: more than any company has
 MOST_COMMITS = 10_000_000
 NEWER_TAP = "Look for a newer version of tap-bitbucket-dc."
