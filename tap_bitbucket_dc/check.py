@@ -20,7 +20,8 @@ from tap_bitbucket_dc.bitbucket.errors import printable
 from tap_bitbucket_dc.bitbucket.reader import API
 from tap_bitbucket_dc.extract.crawl import Crawl, Wanted
 from tap_bitbucket_dc.extract.filters import Filters
-from tap_bitbucket_dc.extract.visit import DefaultBranch, Visit
+from tap_bitbucket_dc.extract.found import DefaultBranch
+from tap_bitbucket_dc.extract.visit import Visit
 from tap_bitbucket_dc.secret_settings import require_seed
 from tap_bitbucket_dc.settings import require_one_login
 from tap_bitbucket_dc.state import Bookmark

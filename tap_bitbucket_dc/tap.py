@@ -18,7 +18,7 @@ from tap_bitbucket_dc.metrics import Metrics
 from tap_bitbucket_dc.secret_settings import hide_settings, require_seed
 from tap_bitbucket_dc.settings import SETTINGS, without_secret
 from tap_bitbucket_dc.signals import end_at_once
-from tap_bitbucket_dc.state import MELTANO, State, validate
+from tap_bitbucket_dc.state import State, unwrapped, validate
 from tap_bitbucket_dc.streams import Commits, DefaultBranches, Projects, Repositories
 from tap_bitbucket_dc.sync import Stop, Sync
 from tap_bitbucket_dc.writer import MessageWriter
@@ -53,10 +53,8 @@ class TapBitbucketDC(Tap):
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 as the SDK has them
         """Take the options of every SDK tap."""
         redaction.install()
-        state = options.get("state") or {}
-        if isinstance(state, dict) and state.keys() == {MELTANO}:
-            state = options["state"] = state[MELTANO]
-        validate(state)
+        options["state"] = unwrapped(options.get("state") or {})
+        validate(options["state"])
         self._bookmarks = State()
         with _usable("settings"):
             super().__init__(**options)

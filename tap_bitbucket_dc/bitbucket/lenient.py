@@ -13,7 +13,7 @@ import msgspec
 
 from tap_bitbucket_dc.bitbucket import dates
 from tap_bitbucket_dc.bitbucket.errors import SkippableError
-from tap_bitbucket_dc.bitbucket.models import Milliseconds, Model
+from tap_bitbucket_dc.bitbucket.models import Milliseconds, Model, Parent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,13 +67,14 @@ def _fitted(kind: Any, value: object, on_bad_date: OnBadDate) -> Any:  # noqa: A
 
 
 def _items(kind: Any, values: list[object], on_bad_date: OnBadDate) -> tuple[Any, ...]:  # noqa: ANN401 as above
-    """Return the items that fit; the others are left out."""
+    """Return the items that fit; the others are left out, but parents without an id raise."""
     fitted = []
     for value in values:
         try:
             fitted.append(_fitted(kind, value, on_bad_date))
         except _MISFITS:
-            continue
+            if kind is Parent:  # without it, the list would say something else
+                raise
     return tuple(fitted)
 
 

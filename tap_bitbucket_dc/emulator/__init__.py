@@ -56,6 +56,7 @@ from tap_bitbucket_dc.emulator.lies import (
     WITHOUT_FIRST_ROW,
     WITHOUT_LAST_ROW,
     WITHOUT_MIDDLE_ROW,
+    WITHOUT_PARENTS,
     commits_of,
 )
 from tap_bitbucket_dc.emulator.login import ADMIN, RateLimit, User
@@ -77,6 +78,7 @@ __all__ = [
     "WITHOUT_FIRST_ROW",
     "WITHOUT_LAST_ROW",
     "WITHOUT_MIDDLE_ROW",
+    "WITHOUT_PARENTS",
     "Answer",
     "Bitbucket",
     "Fault",

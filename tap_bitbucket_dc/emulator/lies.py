@@ -54,6 +54,15 @@ def _without(place: Callable[[int], int]) -> Callable[[Json], Json]:
     return change
 
 
+def _without_parents(body: Json) -> Json:
+    """Return the page with a row in its middle that has no parents."""
+    values = list(body["values"])
+    if values:
+        place = len(values) // 2
+        values[place] = {**values[place], "parents": []}
+    return {**body, "values": values}
+
+
 def _from_the_start(target: str) -> str:
     return re.sub(r"(?<=[?&]start=)\d+", "0", target)
 
@@ -73,6 +82,9 @@ WITHOUT_MIDDLE_ROW = _lie(_without(lambda size: size // 2))
 
 WITHOUT_LAST_ROW = _lie(_without(lambda _: -1))
 """The last row is missing, as in ``WITHOUT_FIRST_ROW``."""
+
+WITHOUT_PARENTS = _lie(_without_parents)
+"""The row in the middle has no parents, as if it were the first commit of its history."""
 
 START_IGNORED = Fault(kind="replace", ask=_from_the_start)
 """The page at ``start=0``, whatever ``start`` was asked for. ``start`` in the answer is 0, and
@@ -94,6 +106,8 @@ def commits_of(repository: str) -> Fault:
 
     def ask(target: str) -> str:
         path, _, query = target.partition("?")
+        if not path.endswith("/commits"):
+            return target
         path = re.sub(r"/projects/[^/]+/repos/[^/]+", f"/projects/{key}/repos/{slug}", path)
         kept = [part for part in query.split("&") if not re.match("(until|since)=", part)]
         return f"{path}?{'&'.join(kept)}"

@@ -9,8 +9,18 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING
 
+from tap_bitbucket_dc.bitbucket.models import UNTOLD
+
 if TYPE_CHECKING:
     from tap_bitbucket_dc.bitbucket import Commit
+    from tap_bitbucket_dc.bitbucket.models import Parent
+
+
+class UnrelatedError(Exception):
+    """No commit that has arrived leads to a commit.
+
+    It belongs to another range or repository, or an answer left out a commit or its parents.
+    """
 
 
 class Ancestry:
@@ -44,6 +54,9 @@ class Ancestry:
         self._is_whole = is_whole
         self._keys = array("q")
         self._index: set[int] | None = None
+        self.untold: set[str] = set()
+        """Commits of which no answer has said which parents they have."""
+        self._roots: set[str] = set()
         self._last_date: int | None = None
 
     def __len__(self) -> int:
@@ -66,34 +79,41 @@ class Ancestry:
         """Note that another listing begins, with its own order of dates."""
         self._last_date = None
 
-    def joins(self, commits: list[Commit]) -> bool:
-        """Return whether each commit is one that has to arrive, or a parent of one before it.
+    def take(self, commits: list[Commit], *, strict: bool = False) -> list[Commit]:
+        """Note the commits of a page, and return those that had not arrived like this before.
 
-        Git always lists a child first. Commits that nothing leads to are not of this range.
+        A commit that has parents now, and had none when it first arrived, is returned again.
+
+        Args:
+            commits: In the order of the listing.
+            strict: Whether each of them has to be missing already, or a parent of one before it.
+                Git always lists a child first.
+
+        Raises:
+            UnrelatedError: One is not. Then none of them has been noted.
         """
-        if self._is_chain(commits):
-            return True
-        known = {*self.missing}
-        for commit in commits:
-            if commit.id not in known and commit.id not in self:
-                return False
-            known.update(parent.id for parent in commit.parents)
-        return True
-
-    def take(self, commits: list[Commit]) -> list[Commit]:
-        """Note the commits of a page, and return those that had not arrived before."""
         ids = [commit.id for commit in commits]
-        named = [parent.id for commit in commits for parent in commit.parents]
-        if self._index is None and self._is_chain(commits):
+        parents = [commit.parents for commit in commits]
+        named = [parent.id for each in parents for parent in each]
+        untold = [commit.id for commit in commits if commit.parents is UNTOLD]
+        if untold:
+            named = [commit_id for commit_id in named if commit_id]
+        if self._index is None and self._is_chain(ids, parents, named):
             self.missing = {*named[len(ids) - 1 :]}
             self._keys.extend(map(hash, ids))
+            if not self.missing:
+                self._roots.add(ids[-1])
         else:
+            if strict:
+                self._require_related(commits)
             index, keys = self._indexed(), {*map(hash, ids)}
             if len(keys) < len(ids) or not index.isdisjoint(keys):
                 commits = self._new(commits)
             index |= keys
+            self._roots.update(commit.id for commit in commits if not commit.parents)
             self.missing.difference_update(ids)
             self.missing.update(parent for parent in named if hash(parent) not in index)
+        self.untold.update(untold)
         if not self._is_whole:
             self._look_at(commits)
         return commits
@@ -108,15 +128,31 @@ class Ancestry:
         """Forget the commits that have arrived in the other one as well."""
         self._indexed().difference_update(other._indexed())
 
-    def _is_chain(self, commits: list[Commit]) -> bool:
-        """Return whether only the first is missing, and each is the one parent of that before."""
-        ids = [commit.id for commit in commits]
-        named = [parent.id for commit in commits for parent in commit.parents]
+    def _is_chain(
+        self, ids: list[str], parents: list[tuple[Parent, ...]], named: list[str]
+    ) -> bool:
+        """Return whether only the first is missing, and each names the next as its only parent.
+
+        Args:
+            ids: Of the commits.
+            parents: Of each commit.
+            named: The ids of all parents.
+        """
+        before_last = len(ids) - 1
         return (
-            self.missing == {*ids[:1]}
-            and named[: len(ids) - 1] == ids[1:]
-            and all(len(commit.parents) == 1 for commit in commits[:-1])
+            bool(ids)
+            and self.missing == {ids[0]}
+            and named[:before_last] == ids[1:]
+            and len(named) == before_last + len(parents[-1])
+            and all(parents[:before_last])
         )
+
+    def _require_related(self, commits: list[Commit]) -> None:
+        known = {*self.missing}
+        for commit in commits:
+            if commit.id not in known and commit.id not in self:
+                raise UnrelatedError(commit.id)
+            known.update(parent.id for parent in commit.parents)
 
     def _indexed(self) -> set[int]:
         if self._index is None:
@@ -125,7 +161,11 @@ class Ancestry:
 
     def _new(self, commits: list[Commit]) -> list[Commit]:
         unique = {commit.id: commit for commit in commits}
-        return [commit for commit_id, commit in unique.items() if commit_id not in self]
+        told = {id_ for id_ in self.untold & unique.keys() if unique[id_].parents is not UNTOLD}
+        grown = told | {id_ for id_ in self._roots & unique.keys() if unique[id_].parents}
+        self.untold -= told
+        self._roots -= grown
+        return [each for id_, each in unique.items() if id_ in grown or id_ not in self]
 
     def _look_at(self, commits: list[Commit]) -> None:
         last = self._last_date
@@ -134,5 +174,5 @@ class Ancestry:
             if date is not None:
                 self.is_skewed = self.is_skewed or (last is not None and date > last)
                 last = date
-            self.has_root = self.has_root or not commit.parents
+            self.has_root = self.has_root or not commit.parents or commit.parents is UNTOLD
         self._last_date = last

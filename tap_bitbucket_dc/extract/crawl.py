@@ -10,13 +10,14 @@ import functools
 import itertools
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from tap_bitbucket_dc.bitbucket import Ahead, errors
+from tap_bitbucket_dc.extract.found import DefaultBranch
 from tap_bitbucket_dc.extract.listing import Listing
 from tap_bitbucket_dc.extract.outcome import Outcome
 from tap_bitbucket_dc.extract.prefetch import Prefetch, in_background
-from tap_bitbucket_dc.extract.visit import DefaultBranch, Visit
+from tap_bitbucket_dc.extract.visit import Visit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
 
     from tap_bitbucket_dc.bitbucket import Client, Project, Repository
     from tap_bitbucket_dc.extract.filters import Filters
+    from tap_bitbucket_dc.extract.found import CommitPage
     from tap_bitbucket_dc.extract.listing import Listed
-    from tap_bitbucket_dc.extract.visit import CommitPage
     from tap_bitbucket_dc.state import Bookmark
+
+Result = TypeVar("Result")
 
 
 class Wanted(NamedTuple):
@@ -118,7 +121,7 @@ class Crawl:
         self._concurrency = concurrency
         self._on_wait = on_wait
         self._threads = ExitStack()
-        self.outcome = Outcome(lambda: in_background(client.application_properties, on_wait))
+        self.outcome = Outcome(lambda: self._in_background(client.application_properties))
         self.listing = Listing(client, filters, self.outcome)
         self.done = 0
         """Repositories whose turn is over."""
@@ -144,7 +147,9 @@ class Crawl:
 
     def projects(self) -> Iterator[tuple[Project, Iterator[Turn]]]:
         """Yield each project with the turns of its repositories, to be taken one by one."""
-        projects = in_background(self.listing.projects, self._on_wait)
+        projects, failures = self._in_background(self.listing.projects)
+        for name, error in failures:
+            self.outcome.unread(name, error)
         if not self._wanted.repositories:
             self.listing.known = len(projects)
             yield from ((project, iter(())) for project in projects)
@@ -165,7 +170,7 @@ class Crawl:
             BitbucketError: See ``Outcome.finish``. The login may also have ended.
         """
         if self._client.login.in_doubt:
-            in_background(self._client.confirm_login, self._on_wait)
+            self._in_background(self._client.confirm_login)
         self.outcome.finish(
             self._client.base_url,
             listed=self.listing.known,
@@ -181,7 +186,10 @@ class Crawl:
         """
         if not self._wanted.repositories:
             return []
-        return in_background(lambda: self.listing.gone(names), self._on_wait)
+        return self._in_background(lambda: self.listing.gone(names))
+
+    def _in_background(self, ask: Callable[[], Result]) -> Result:
+        return in_background(ask, self._on_wait, self._client.close)
 
     def _turns(self, projects: Iterable[Project]) -> Iterator[Turn]:
         for repository, found in self._visits.each(self._repositories(projects), self._visit):

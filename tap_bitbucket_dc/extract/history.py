@@ -12,7 +12,7 @@ import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 from tap_bitbucket_dc.bitbucket import errors
-from tap_bitbucket_dc.extract.ancestry import Ancestry
+from tap_bitbucket_dc.extract.ancestry import Ancestry, UnrelatedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -75,14 +75,50 @@ class History:
             return False
         return True
 
-    def count(self, until: str) -> int | None:
-        """Return how many commits are reachable from ``until``, None if the server does not tell.
+    def count(self, until: str, since: str | None = None) -> int | None:
+        """Return how many commits a range has, None if the server does not tell.
 
         Raises:
-            NoSuchCommitError: ``until`` is not in the repository, or not any more.
+            NoSuchCommitError: ``until`` or ``since`` is not in the repository, or not any more.
         """
         with _emptied_is_unknown():
-            return self._client.count_commits(self._repository, until=until)
+            return self._client.count_commits(self._repository, until=until, since=since)
+
+    def require_counted(self, until: str, since: str | None) -> None:
+        """Check that Bitbucket counts as many commits in a range as it sends.
+
+        For a range with commits that nothing leads to: its graph alone proves nothing.
+
+        Raises:
+            SkippableError: It does not, or commits are missing.
+        """
+        seen = Ancestry(until)
+        if since:
+            seen.outside.add(since)
+        for _ in (*self.read(seen, until, since), *self.rest(seen, since)):
+            pass
+        if self.count(until, since) != len(seen):
+            what = f"Bitbucket sends commits of {self._repository} that nothing leads to."
+            raise errors.SkippableError(what, url=self._repository.url or "")
+
+    def require_roots(self, commits: Iterable[str]) -> None:
+        """Check that nothing lies behind commits of which Bitbucket did not say which parents.
+
+        Raises:
+            UnrelatedError: Something does, or one cannot be found again.
+        """
+        for commit in commits:
+            page = next(self.pages(commit))
+            if page.next_start or [found.id for found in page.values] != [commit]:
+                raise UnrelatedError(commit)
+
+    def leads_to(self, until: str, commits: list[Commit]) -> bool:
+        """Return whether ``until`` leads to the given commits: one request for each."""
+        ids = [commit.id for commit in commits]
+        try:
+            return all(self.count(id_, until) == 0 or self._is_behind(id_, until) for id_ in ids)
+        except errors.NoSuchCommitError:
+            return False
 
     def require_same_repository(self) -> None:
         """Check that no other repository has taken the address since it was listed.

@@ -23,11 +23,15 @@ if TYPE_CHECKING:
 MOST_PROBES = 100  # requests in a run about repositories of the state that are not listed
 
 
+Failures = list[tuple[str, errors.SkippableError]]
+"""What could not be read, by name."""
+
+
 class Listed(NamedTuple):
-    """The repositories of a project, and the errors of those that cannot be read, by name."""
+    """The repositories of a project."""
 
     repositories: list[Repository]
-    failures: list[tuple[str, errors.SkippableError]]
+    failures: Failures
 
 
 class Listing:
@@ -47,15 +51,16 @@ class Listing:
         self.complete = False
         """Whether ``known`` is final."""
 
-    def projects(self) -> list[Project]:
-        """Return the projects that pass the filters.
+    def projects(self) -> tuple[list[Project], Failures]:
+        """Return the projects that pass the filters. For any thread.
 
         Raises:
             FatalError: The login is unknown, or may see nothing at all.
         """
+        failures: Failures = []
 
         def failed(row: dict[str, Any], error: errors.SkippableError) -> None:
-            self._outcome.failed(_name(row, "key", "project"), error)
+            failures.append((_name(row, "key", "project"), error))
 
         try:
             projects = list(self._client.projects(failed))
@@ -68,12 +73,13 @@ class Listing:
             repositories = self._client.all_repositories(lambda *_: None)
             owners = (repository.project for repository in repositories)
             projects += [project for project in owners if project and project.is_personal]
-        wanted = self._passing(projects)
-        return wanted + self._passing(self._named(self._missing(wanted)))
+        wanted = self._passing(projects, failures)
+        named = self._named(self._missing(wanted), failures)
+        return wanted + self._passing(named, failures), failures
 
     def repositories(self, project: Project) -> Listed:
         """Return all repositories of a project, in the order of Bitbucket's listing."""
-        failures: list[tuple[str, errors.SkippableError]] = []
+        failures: Failures = []
 
         def failed(row: dict[str, Any], error: errors.SkippableError) -> None:
             name = f"{project.path_key}/{_name(row, 'slug', 'repository')}"
@@ -90,10 +96,8 @@ class Listing:
         """
         try:
             found = next(listed)
-        except errors.InaccessibleError as error:
-            self._outcome.refused(printable(project.path_key), error)
         except errors.SkippableError as error:
-            self._outcome.failed(printable(project.path_key), error)
+            self._outcome.unread(printable(project.path_key), error)
         else:
             for name, failure in found.failures:
                 self._outcome.failed(name, failure)
@@ -146,7 +150,7 @@ class Listing:
         self.known += 1
         return True
 
-    def _named(self, missing: list[str]) -> Iterator[Project]:
+    def _named(self, missing: list[str], failures: Failures) -> Iterator[Project]:
         """Yield the projects that a filter names and the listing omits.
 
         These are personal projects, and projects of which only a repository is visible.
@@ -154,20 +158,18 @@ class Listing:
         for key in missing:
             try:
                 yield self._client.project(key)
-            except errors.InaccessibleError as error:
-                if error.status != NOT_FOUND:
-                    self._outcome.refused(printable(key), error)
             except errors.NoSuchResourceError:
                 raise
             except errors.SkippableError as error:
-                self._outcome.failed(printable(key), error)
+                if not (isinstance(error, errors.InaccessibleError) and error.status == NOT_FOUND):
+                    failures.append((printable(key), error))
 
     def _missing(self, projects: list[Project]) -> list[str]:
         found = {project.key.casefold() for project in projects}
         keys = self._filters.named_projects()
         return [key for key in keys if key.casefold() not in found]
 
-    def _passing(self, projects: Iterable[Project]) -> list[Project]:
+    def _passing(self, projects: Iterable[Project], failures: Failures) -> list[Project]:
         unique = {(project.id, project.key): project for project in projects}
         passing = [project for project in unique.values() if self._filters.project(project.key)]
         for project in passing:
@@ -175,7 +177,7 @@ class Listing:
             known = self._projects.setdefault(project.id, key)
             if known != key:
                 # Their repositories are read nevertheless: these have their own ids.
-                self._outcome.failed(key, _same_id("projects", known, key, project.id))
+                failures.append((key, _same_id("projects", known, key, project.id)))
         return passing
 
 

@@ -63,6 +63,13 @@ class Outcome:
         except errors.SkippableError:
             pass  # any other answer shows that the server is up
 
+    def unread(self, name: str, error: errors.SkippableError) -> None:
+        """Note that something could not be read, be it refused or failed."""
+        if isinstance(error, errors.InaccessibleError):
+            self.refused(name, error)
+        else:
+            self.failed(name, error)
+
     def refused(self, name: str, error: errors.InaccessibleError) -> None:
         """Note that a repository or project is inaccessible: not a failure, unless all are."""
         logger.warning("%s is inaccessible: %s", name, error.args[0])

@@ -103,15 +103,22 @@ class Prefetch:
         return results
 
 
-def in_background(ask: Callable[[], Result], on_wait: Callable[[], None]) -> Result:
+def in_background(
+    ask: Callable[[], Result], on_wait: Callable[[], None], cancel: Callable[[], None]
+) -> Result:
     """Return what ``ask`` returns, and call ``on_wait`` about every second until then.
 
-    ``ask`` runs in a thread of its own, so that the calling one can react to signals.
+    ``ask`` runs in a thread of its own, so that the calling one can react to signals. If
+    ``on_wait`` raises, ``cancel`` is called to end ``ask`` early.
     """
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(ask)
-        while not wait([asked], TICK).done:
-            on_wait()
+        try:
+            while not wait([asked], TICK).done:
+                on_wait()
+        except BaseException:
+            cancel()
+            raise
         return asked.result()
 
 

@@ -9,53 +9,23 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from tap_bitbucket_dc.bitbucket import errors
-from tap_bitbucket_dc.extract.ancestry import Ancestry
+from tap_bitbucket_dc.extract.ancestry import Ancestry, UnrelatedError
+from tap_bitbucket_dc.extract.found import CommitPage, DefaultBranch
 from tap_bitbucket_dc.extract.history import History
 from tap_bitbucket_dc.state import EMPTIED, Bookmark
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tap_bitbucket_dc.bitbucket import Ahead, Branch, Client, Commit, Repository
+    from tap_bitbucket_dc.bitbucket import Ahead, Client, Commit, Repository
     from tap_bitbucket_dc.extract.history import Removed
 
 logger = logging.getLogger("tap-bitbucket-dc")
 
 MOST_RESTARTS = 3  # reads of a repository whose latest commit vanishes meanwhile
-
-
-class DefaultBranch(NamedTuple):
-    """What a repository's default branch is: ``ok``, ``empty``, ``missing`` or ``inaccessible``."""
-
-    status: str
-    branch: Branch | None = None
-    """Only if the status is ``ok``."""
-    refusal: errors.InaccessibleError | None = None
-    """Only if the status is ``inaccessible``."""
-
-    @property
-    def display_id(self) -> str | None:
-        """Its short name, None unless the status is ``ok``."""
-        return self.branch.display_id if self.branch else None
-
-    @property
-    def latest_commit(self) -> str | None:
-        """The id of its newest commit, None unless the status is ``ok``."""
-        return self.branch.latest_commit if self.branch else None
-
-
-class CommitPage(NamedTuple):
-    """Commits as Bitbucket sends them, with what the state must say before and after them."""
-
-    values: list[Commit]
-    on_default_branch: bool
-    resume_at: Bookmark
-    """What the state must say before the first of them is written."""
-    then: Bookmark
-    """What it may say once the last of them is written."""
 
 
 class _EndLostError(Exception):
@@ -77,9 +47,7 @@ class Visit:
         """Send no request yet.
 
         Args:
-            client: Where to read.
-            repository: What to read.
-            bookmark: How far it was read before.
+            bookmark: How far the repository was read before.
             ahead: How to request the pages of a whole history in parallel, None not to.
             full_table: Whether all commits are read, and not only new ones.
         """
@@ -184,28 +152,48 @@ class Visit:
         if self._bookmark.start:
             yield from self._resumed(until)
             return
-        old = self._bookmark.head
         seen = Ancestry(until, is_whole=since is None)
         if since:
             seen.outside.add(since)
+        try:
+            yield from self._listed(seen, until, since)
+        except UnrelatedError as error:
+            logger.warning("%s: nothing leads to %s: reading again", self._repository, error)
+            yield self._page([], then=Bookmark(self._bookmark.head, until))
+            yield from self._listed_again(seen, until, since)
+
+    def _listed(
+        self, seen: Ancestry, until: str, since: str | None, *, strict: bool = True
+    ) -> Iterator[CommitPage]:
+        """Yield what is new of a range; ``strict`` as in ``Ancestry.take``."""
+        old, is_first = self._bookmark.head, not seen
         for page in self._history.pages(until, since):
-            if not seen.joins(page.values):
-                break  # they are of another range, or of another repository
-            commits = seen.take(page.values)
+            commits = seen.take(page.values, strict=strict)
             is_last = page.next_start is None
-            if is_last and not seen.wanted() and (old is None or seen.names(old)):
+            complete = not (seen.wanted() or seen.untold)
+            if is_last and complete and (old is None or seen.names(old)):
                 yield self._page(commits, then=Bookmark(until))
                 return
             then = self._bookmark
-            if old is None and page.next_start:
+            if old is None and page.next_start and is_first:
                 then = Bookmark(None, until, page.next_start, len(seen))
             yield self._page(commits, then=then)
+        if strict:
+            self._history.require_roots(seen.untold)
         try:
             yield from self._proven(seen, until, since)
         except errors.SkippableError:
             yield self._page([], then=Bookmark(old, until))  # nothing of it is proven
             raise
         yield self._page([], then=Bookmark(until))
+
+    def _listed_again(self, seen: Ancestry, until: str, since: str | None) -> Iterator[CommitPage]:
+        """Yield what is new of a range in which nothing led to some of the commits."""
+        try:
+            yield from self._listed(seen, until, since)
+        except UnrelatedError:
+            self._history.require_counted(until, since)
+            yield from self._listed(seen, until, since, strict=False)
 
     def _resumed(self, until: str) -> Iterator[CommitPage]:
         """Yield the rest of a first read that a previous run began.
@@ -218,6 +206,8 @@ class Visit:
         seen = Ancestry(is_whole=True)
         if total is not None:
             for page in self._history.pages(until, start=start):
+                if not seen and not self._history.leads_to(until, page.values[:1]):
+                    break  # they are of another range, or of another repository
                 commits = seen.take(page.values)
                 is_last = page.next_start is None
                 if is_last and rows + len(seen) == total and not seen.missing:

@@ -35,6 +35,7 @@ STREAM = "commits"
 REPLICATION_KEY = "committer_timestamp"
 LONGEST_NAME = 102  # bytes of `repository` as JSON, so that a partition stays small
 MELTANO = "singer_state"  # the key under which Meltano keeps a state
+WRAPPERS = (MELTANO, "completed", "completed_state")  # Meltano's exports and backends
 EMPTIED = ""  # the `until` of a bookmark whose default branch is gone
 
 Json = dict[str, Any]
@@ -101,6 +102,18 @@ class _Other(_Marked):
     """What the SDK expects of the bookmark of another stream."""
 
     partitions: list[_Marked] = []
+
+
+def unwrapped(state: object) -> object:
+    """Return the Singer state in what Meltano makes of it, and warn of one without bookmarks."""
+    while isinstance(state, dict) and "bookmarks" not in state:
+        inner = next((state[name] for name in WRAPPERS if name in state), None)
+        if inner is None:
+            if state:
+                logger.warning("The state has no bookmarks: everything is read from its start")
+            break
+        state = inner
+    return state
 
 
 def validate(state: object) -> None:

@@ -7,7 +7,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import time
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -174,7 +173,7 @@ def test_what_a_sync_would_end_with_is_reported_with_its_code(
         (BUSY.on("/branches"), "unavailable"),
         (Fault(kind="replace", replace=lambda _: {}, match="/repos\\?"), "unexpected_answer"),
     ],
-    ids=str,
+    ids=["login page", "busy", "login page for commits", "busy for branches", "no page"],
 )
 def test_an_unhealthy_server_is_reported_as_such(
     company: Bitbucket, check: Callable[..., Told], fault: Fault, code: str
@@ -222,9 +221,8 @@ def test_its_curl_line_shows_the_same_answer_and_no_secret(
     assert company.requests[0].status == 401
 
 
-def test_it_ends_soon_where_nobody_answers(company: Bitbucket, check: Callable[..., Told]) -> None:
+def test_it_gives_up_where_nobody_answers(company: Bitbucket, check: Callable[..., Told]) -> None:
     company.faults.append(Fault(kind="hang", times=None))
-    started = time.monotonic()
     told = check(request_timeout=0.5, max_retries=1)
-    assert time.monotonic() - started < 5
     assert "unavailable" in told.text
+    assert len(company.requests) == 2

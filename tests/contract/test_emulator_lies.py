@@ -15,6 +15,7 @@ from tap_bitbucket_dc.emulator import (
     WITHOUT_FIRST_ROW,
     WITHOUT_LAST_ROW,
     WITHOUT_MIDDLE_ROW,
+    WITHOUT_PARENTS,
     Bitbucket,
     Fault,
     commits_of,
@@ -36,6 +37,7 @@ LIES = {
     "WITHOUT_FIRST_ROW": WITHOUT_FIRST_ROW,
     "WITHOUT_LAST_ROW": WITHOUT_LAST_ROW,
     "WITHOUT_MIDDLE_ROW": WITHOUT_MIDDLE_ROW,
+    "WITHOUT_PARENTS": WITHOUT_PARENTS,
     "commits_of": commits_of("PAY/wages"),
 }
 

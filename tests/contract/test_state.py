@@ -416,12 +416,40 @@ def test_bookmarks_of_other_streams_are_handed_on(sync: Sync, ledger: GitReposit
     assert len(flags(output)) == 1
 
 
-def test_a_state_as_meltano_keeps_it_is_taken(target: Target, ledger: GitRepository) -> None:
+def wrapped(state: singer.Json | None, keys: list[str]) -> singer.Json:
+    for key in keys:
+        state = {key: state, "state_id": "dev:tap-to-target"}
+    return state or {}
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        ["singer_state"],
+        ["singer_state", "singer_state"],
+        ["singer_state", "completed"],
+        ["singer_state", "completed_state"],
+    ],
+    ids=" in ".join,
+)
+def test_a_state_as_meltano_keeps_it_is_taken(
+    target: Target, ledger: GitRepository, keys: list[str]
+) -> None:
     ledger.commit()
     target.read()
-    target.state = {"singer_state": target.state}
+    target.state = wrapped(target.state, keys)
     assert flags(target.read()) == []
     assert target.state.keys() == {"bookmarks"}
+
+
+@pytest.mark.parametrize("state", [{"bookmark": {}}, {"singer_state": {"note": 1}}])
+def test_a_state_without_bookmarks_is_not_ignored_in_silence(
+    sync: Sync, ledger: GitRepository, state: singer.Json
+) -> None:
+    ledger.commit()
+    output = sync(state)
+    assert "The state has no bookmarks: everything is read from its start" in output.log
+    assert len(output.records("commits")) == 1
 
 
 # Stopped by a signal

@@ -15,6 +15,7 @@ from tap_bitbucket_dc.emulator import (
     WITHOUT_FIRST_ROW,
     WITHOUT_LAST_ROW,
     WITHOUT_MIDDLE_ROW,
+    WITHOUT_PARENTS,
     Fault,
     commits_of,
 )
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tap_bitbucket_dc.emulator import Bitbucket
+    from tests import singer
     from tests.conftest import Sync
     from tests.git_repository import GitRepository
 
@@ -45,6 +47,7 @@ LIES = {
     "page 2 without a row": WITHOUT_MIDDLE_ROW.on(SECOND_PAGE),
     "page 2 without its last row": WITHOUT_LAST_ROW.on(SECOND_PAGE),
     "page 1 again, as the last": START_IGNORED_AND_LAST.on(SECOND_PAGE),
+    "a row without parents": WITHOUT_PARENTS.on(FIRST_PAGE),
 }
 
 
@@ -128,6 +131,40 @@ def test_removed_commits_are_all_marked_despite_a_lie(
     assert flags(target.read()) == []
 
 
+@pytest.mark.parametrize("parents", [None, [{}]])
+@pytest.mark.parametrize("is_first_read", [True, False])
+def test_an_answer_that_ends_with_a_commit_without_parents_is_not_believed(
+    target: Target,
+    ledger: GitRepository,
+    bitbucket: Bitbucket,
+    parents: object,
+    *,
+    is_first_read: bool,
+) -> None:
+    def cut(body: singer.Json) -> singer.Json:
+        row = {**body["values"][0], "parents": parents}
+        return {**body, "values": [row], "isLastPage": True}
+
+    if not is_first_read:
+        target.read()
+        amend(ledger)
+    bitbucket.faults.append(Fault(FIRST_PAGE, kind="replace", replace=cut))
+    target.read()
+    assert target.holds(ledger)
+    assert all(row["parent_ids"] is not None for row in target.commits.values())
+
+
+def test_a_commit_that_came_without_its_parents_is_corrected(
+    target: Target, ledger: GitRepository, bitbucket: Bitbucket
+) -> None:
+    bitbucket.page_caps["commits"] = 1
+    bitbucket.faults.append(WITHOUT_PARENTS.on(SECOND_PAGE))
+    target.read(concurrency=1)
+    ids = ledger.rev_list()
+    found = {id_: record["parent_ids"] for (_, id_), record in target.commits.items()}
+    assert found == {one: [*ids[n + 1 : n + 2]] for n, one in enumerate(ids)}
+
+
 def test_both_directions_empty_are_not_believed(
     target: Target, ledger: GitRepository, bitbucket: Bitbucket
 ) -> None:
@@ -205,10 +242,10 @@ def small_writes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("small_writes")
 def test_a_lie_before_a_run_was_killed_is_found_by_the_count(
-    target: Target, ledger: GitRepository, bitbucket: Bitbucket
+    sync: Sync, target: Target, ledger: GitRepository, bitbucket: Bitbucket
 ) -> None:
-    bitbucket.faults.append(WITHOUT_LAST_ROW.on(FIRST_PAGE))
-    target.read_until(4)
+    bitbucket.faults += [WITHOUT_LAST_ROW.on(FIRST_PAGE), Fault(SECOND_PAGE, status=500)]
+    target.take(sync(target.state, max_retries=0).messages)
     assert partitions(target.state)[12]["reading"]["rows"] == 2
     output = target.read()
     assert "count does not confirm it" in output.log
@@ -227,6 +264,26 @@ def test_a_count_that_agrees_is_not_enough_if_a_parent_is_missing(
     assert partitions(target.state)[12]["reading"]["rows"] == 3
     bitbucket.faults.append(START_IGNORED_AND_LAST.on(SECOND_PAGE))
     target.read()
+    assert target.holds(ledger)
+
+
+@pytest.mark.usefixtures("small_writes")
+def test_a_first_read_is_not_continued_with_commits_of_another_repository(
+    sync: Sync,
+    target: Target,
+    ledger: GitRepository,
+    repository: Callable[[str], GitRepository],
+    bitbucket: Bitbucket,
+) -> None:
+    wages = repository("PAY/wages").facts(id=14)
+    for n in range(11):  # as many, so that the count agrees
+        wages.commit(f"Wages {n}")
+    bitbucket.faults.append(Fault("ledger/commits.*start=9", status=500))
+    target.take(sync(target.state, max_retries=0).messages)
+    assert partitions(target.state)[12]["reading"]["rows"] == 9
+    bitbucket.faults.append(commits_of("PAY/wages").on("ledger/commits.*start=9"))
+    target.read()
+    assert {id_ for repo, id_ in target.commits if repo == 12} == set(ledger.rev_list())
     assert target.holds(ledger)
 
 
@@ -290,6 +347,20 @@ def test_a_lie_that_stays_fails_the_repository_alone(
     assert flags(target.read()) == []
 
 
+def with_parents(commit: str, parents: object) -> Fault:
+    """Return the lie that a commit has other parents."""
+
+    def changed(row: dict[str, object]) -> dict[str, object]:
+        return {**row, "parents": parents} if row["id"] == commit else row
+
+    return Fault(
+        "ledger/commits",
+        kind="replace",
+        replace=lambda body: {**body, "values": [changed(row) for row in body.get("values", [])]},
+        times=None,
+    )
+
+
 def without(commit: str) -> Fault:
     """Return the lie that never shows one commit, nor anything if it is the only one."""
     return Fault(
@@ -335,6 +406,29 @@ def test_a_new_range_that_stays_empty_is_no_reset_unless_the_old_head_leads_to_t
     assert output.code == "unexpected_answer"
     assert ledger.rev_list()[0] in output.last_line
     target.take(output.messages)
+    bitbucket.faults.clear()
+    target.read()
+    assert target.holds(ledger)
+
+
+@pytest.mark.parametrize("parents", [None, 5, [], [{"id": 5}]])
+def test_a_commit_whose_parents_are_never_sent_is_read_if_bitbucket_counts_it(
+    sync: Sync,
+    target: Target,
+    ledger: GitRepository,
+    bitbucket: Bitbucket,
+    parents: object,
+) -> None:
+    odd = ledger.rev_list()[4]
+    bitbucket.faults.append(with_parents(odd, parents))
+    target.read()
+    assert target.holds(ledger)
+    bitbucket.counts = False
+    ledger.commits(3)
+    bitbucket.faults = [with_parents(ledger.rev_list()[1], parents)]
+    output = sync(target.state)
+    assert output.code == "unexpected_answer"
+    assert "nothing leads to" in output.last_line
     bitbucket.faults.clear()
     target.read()
     assert target.holds(ledger)

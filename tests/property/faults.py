@@ -18,7 +18,9 @@ from tap_bitbucket_dc.emulator import (
     WITHOUT_FIRST_ROW,
     WITHOUT_LAST_ROW,
     WITHOUT_MIDDLE_ROW,
+    WITHOUT_PARENTS,
     Fault,
+    commits_of,
 )
 
 if TYPE_CHECKING:
@@ -63,6 +65,23 @@ LIES = [
 ]
 """Wrong answers with status 200. Bitbucket is asked for what is missing once more: at most one of
 them in a run, because two could confirm each other."""
+
+NO_BRANCH = Fault(status=204)
+"""There is no default branch, says the server. As an answer about commits it is no page."""
+
+
+def later_lies(others: list[str]) -> list[Fault]:
+    """Return the lies that are not in ``LIES``, with which worlds have failed before.
+
+    Args:
+        others: ``KEY/slug`` of repositories whose commits may be sent.
+    """
+    return [WITHOUT_PARENTS, NO_BRANCH, *map(commits_of, others)]
+
+
+def is_lie(fault: Fault) -> bool:
+    """Return whether the answer is wrong, and nothing in it says so."""
+    return fault.kind == "replace" or fault.status == NO_BRANCH.status
 
 
 class Nth:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tap_bitbucket_dc.bitbucket import Commit, Parent
-from tap_bitbucket_dc.extract.ancestry import Ancestry
+from tap_bitbucket_dc.extract.ancestry import Ancestry, UnrelatedError
 
 
 def commits(*lines: str, dates: str = "") -> list[Commit]:
@@ -91,14 +91,27 @@ def test_a_parent_that_came_with_a_merge_is_not_wanted_again() -> None:
     assert seen.wanted() == set()
 
 
-def test_commits_that_nothing_leads_to_do_not_join() -> None:
+@pytest.mark.parametrize("page", [["d c", "x y"], ["c b"], ["d", "c b"], ["d c", "b a", "c b"]])
+def test_commits_that_nothing_leads_to_are_refused_and_not_noted(page: list[str]) -> None:
     seen = Ancestry("d")
-    assert seen.joins(commits("d cb", "b a", "c b"))
-    assert not seen.joins(commits("d c", "x y"))
-    assert not seen.joins(commits("c b"))
-    seen.take(commits("d cb", "b a"))
-    assert seen.joins(commits("c b", "a"))
-    assert seen.joins([])
+    with pytest.raises(UnrelatedError):
+        seen.take(commits(*page), strict=True)
+    assert len(seen) == 0
+    assert seen.wanted() == {"d"}
+
+
+def test_a_root_that_comes_before_its_child_is_not_wanted_again() -> None:
+    seen = Ancestry("m")
+    seen.take(commits("m ab", "a", "b a"), strict=True)
+    assert seen.wanted() == set()
+
+
+def test_commits_that_a_page_before_leads_to_are_taken() -> None:
+    seen = Ancestry("d")
+    seen.take(commits("d cb", "b a"), strict=True)
+    seen.take([], strict=True)
+    seen.take(commits("c b", "a"), strict=True)
+    assert seen.wanted() == set()
 
 
 def test_a_page_that_is_shifted_by_one_counts_no_row_twice() -> None:

@@ -662,7 +662,7 @@ def test_without_a_sensible_retry_after_waits_are_ours(value: str) -> None:
     assert 0 < asking.pauses[0] <= 0.5
 
 
-@pytest.mark.parametrize("asked", ["301", "3600", later(3600)])
+@pytest.mark.parametrize("asked", ["301", "3600", later(3600)], ids=["301", "3600", "a date"])
 @pytest.mark.parametrize(
     ("status", "error"), [(429, errors.FatalError), (503, errors.UnavailableError)]
 )

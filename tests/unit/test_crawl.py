@@ -22,6 +22,9 @@ class Server:
         status = 404 if slug == "deleted" else 401
         raise InaccessibleError("Refused", url=url, status=status)
 
+    def close(self) -> None:
+        """Nothing is open."""
+
 
 def test_a_deleted_repository_is_found_behind_many_that_are_hidden() -> None:
     config = {"base_url": "https://git.example.com", "token": "t"}

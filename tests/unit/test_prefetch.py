@@ -281,7 +281,7 @@ def test_what_on_wait_raises_ends_the_wait() -> None:
 
 
 def test_in_background_returns_the_result_of_another_thread() -> None:
-    asked = in_background(threading.get_ident, never)
+    asked = in_background(threading.get_ident, never, never)
     assert asked != threading.get_ident()
 
 
@@ -291,7 +291,7 @@ def test_in_background_raises_the_error_of_the_other_thread() -> None:
         raise LookupError(msg)
 
     with pytest.raises(LookupError, match="no answer"):
-        in_background(ask, never)
+        in_background(ask, never, never)
 
 
 @pytest.mark.usefixtures("short_tick")
@@ -308,12 +308,12 @@ def test_in_background_calls_on_wait_in_the_waiting_thread() -> None:
         callers.add(threading.get_ident())
         ticks.release()
 
-    assert in_background(ask, on_wait) == 7
+    assert in_background(ask, on_wait, never) == 7
     assert callers == {threading.get_ident()}
 
 
 @pytest.mark.usefixtures("short_tick")
-def test_in_background_raises_an_error_of_on_wait_and_leaves_no_thread() -> None:
+def test_in_background_cancels_if_on_wait_raises_and_leaves_no_thread() -> None:
     before = set(threading.enumerate())
     stop = threading.Event()
 
@@ -321,9 +321,8 @@ def test_in_background_raises_an_error_of_on_wait_and_leaves_no_thread() -> None
         assert stop.wait(WAIT)
 
     def on_wait() -> None:
-        stop.set()  # the thread is waited for
         raise SystemExit(143)
 
     with pytest.raises(SystemExit):
-        in_background(ask, on_wait)
+        in_background(ask, on_wait, cancel=stop.set)
     assert set(threading.enumerate()) == before
