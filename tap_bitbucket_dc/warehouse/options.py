@@ -24,9 +24,7 @@ BRANCHES = (
 
 def parser(description: str | None) -> argparse.ArgumentParser:
     """Return the parser; ``command`` is the name of the chosen command."""
-    parser = argparse.ArgumentParser(
-        prog="python -m tap_bitbucket_dc.warehouse", description=description
-    )
+    parser = argparse.ArgumentParser(prog="tap-bitbucket-dc-warehouse", description=description)
     tables = argparse.ArgumentParser(add_help=False)
     tables.add_argument("--dsn", default="", help=DSN)
     tables.add_argument(
