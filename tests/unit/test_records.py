@@ -15,7 +15,8 @@ from jsonschema import Draft7Validator
 from msgspec.json import Decoder
 
 from tap_bitbucket_dc import records, schemas
-from tap_bitbucket_dc.bitbucket import BitbucketError, Branch, Commit, Project, Repository
+from tap_bitbucket_dc.bitbucket import Branch, Commit, Project, Repository
+from tap_bitbucket_dc.bitbucket.errors import BitbucketError
 from tap_bitbucket_dc.bitbucket.lenient import lenient
 from tap_bitbucket_dc.bitbucket.paging import PageBody
 from tap_bitbucket_dc.extract.found import DefaultBranch

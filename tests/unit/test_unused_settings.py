@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tap_bitbucket_dc.bitbucket import ConfigError
+from tap_bitbucket_dc.bitbucket.errors import ConfigError
 from tap_bitbucket_dc.unused_settings import Unused, find, require_none, warn
 
 KNOWN = (
