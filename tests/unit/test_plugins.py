@@ -36,7 +36,7 @@ NEW = {"supported_python_versions"}
 # Source: https://github.com/meltano/hub/tree/main/schemas/plugin_definitions
 TEXT = {"type": "string", "minLength": 1}
 TEXTS = {"type": "array", "items": TEXT, "uniqueItems": True}
-KINDS = ["string", "integer", "decimal", "boolean", "array", "object", "date_iso8601", "file"]
+KINDS = ["string", "integer", "boolean", "array", "object", "date_iso8601", "file"]
 SETTING = {
     "type": "object",
     "required": ["name", "kind", "label", "description"],
