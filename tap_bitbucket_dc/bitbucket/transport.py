@@ -7,7 +7,6 @@ use from many threads.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import email.utils
 import json
 import random
@@ -102,7 +101,8 @@ class Transport:
                     self._throttle.answered()
                     if answer.status != HTTPStatus.OK or not answer.is_json:
                         return answer
-                    return dataclasses.replace(answer, value=decode(answer.body, decoder))
+                    value = decode(answer.body, decoder)
+                    return Answer(url, answer.status, answer.headers, answer.body, value)
                 if last or not self._hold(answer, attempt):
                     return answer
                 continue

@@ -6,12 +6,11 @@ Names of projects and repositories are replaced in the addresses:
 
 from __future__ import annotations
 
-import re
 import threading
 from http import HTTPStatus
 from typing import NamedTuple
 
-_VERSION = re.compile(r".*?/rest/\w+/[^/]+(?=/)")
+NAMES = {1: "{project_key}", 3: "{repository_slug}"}  # of /projects/PAY/repos/ledger/commits
 
 
 class Requests(NamedTuple):
@@ -56,6 +55,8 @@ class Usage:
 
 
 def _endpoint(url: str) -> str:
-    path = _VERSION.sub("", url.partition("?")[0], count=1)
-    path = re.sub("/projects/[^/]+", "/projects/{project_key}", path, count=1)
-    return re.sub("/repos/[^/]+", "/repos/{repository_slug}", path, count=1)
+    _, _, path = url.partition("?")[0].partition("/rest/")
+    parts = path.split("/")[2:]  # without the API's name and version
+    if parts[:1] == ["projects"]:
+        parts = [NAMES.get(place, part) for place, part in enumerate(parts)]
+    return "/" + "/".join(parts)
