@@ -1,4 +1,4 @@
-"""``--check``: says in plain words whether a sync would work, and what it would cost.
+"""``--check``: reports whether a sync would work, and what it would cost.
 
 Lists projects and repositories as a sync does, and asks for the default branch and a page of
 commits of a few repositories. Reads and writes neither Singer messages nor a state.
@@ -21,6 +21,7 @@ from tap_bitbucket_dc.bitbucket.reader import API
 from tap_bitbucket_dc.extract.crawl import Crawl, Wanted
 from tap_bitbucket_dc.extract.filters import Filters
 from tap_bitbucket_dc.extract.found import DefaultBranch
+from tap_bitbucket_dc.extract.outcome import counted
 from tap_bitbucket_dc.extract.visit import Visit
 from tap_bitbucket_dc.secret_settings import require_seed
 from tap_bitbucket_dc.settings import require_one_login
@@ -34,12 +35,12 @@ if TYPE_CHECKING:
 PROBES = 5  # repositories, spread over the listing
 
 PERMISSION = (
-    "An administrator of the project grants Project read in Project settings > Project "
-    "permissions, or of a repository Repository read in Repository settings > "
-    "Repository permissions."
+    "A project administrator can grant Project read (Project settings > Project permissions); a "
+    "repository administrator can grant Repository read (Repository settings > Repository "
+    "permissions)."
 )
 LOGIN = (
-    "A token is made in Manage account > HTTP access tokens, or in the settings of a "
+    "Create a token in Manage account > HTTP access tokens, or in the settings of a "
     "project or repository, with the permissions Project read and Repository read."
 )
 CURL_FILES = {"--cacert": "ca_bundle", "--cert": "client_certificate", "--key": "client_key"}
@@ -127,8 +128,8 @@ class Check:
         user = self._client.login.user
         self._tell(f"Login: {printable(user)}" if user else "Login: the server does not report it")
         self._tell(
-            f"Visible after the filters: projects {len(listed):,}, "
-            f"repositories {len(repositories):,}"
+            f"Visible after filtering: {counted(len(listed), 'project')}, "
+            f"{counted(len(repositories), 'repository')}"
         )
         return repositories
 
@@ -159,7 +160,7 @@ class Check:
     def _tell_access(self, probes: list[_Probe], listed: int) -> None:
         refused = [str(p.repository) for p in probes if p.found.refusal]
         self._tell(
-            f"Access: to {len(probes) - len(refused)} of {len(probes)} repositories probed"
+            f"Access: {len(probes) - len(refused)} of {counted(len(probes), 'probed repository')}"
             + (f" ({listed:,} are visible)" if listed > len(probes) else "")
         )
         if refused and len(refused) < len(probes):
@@ -168,8 +169,8 @@ class Check:
         if sample and (head := sample.found.latest_commit):
             branch = printable(str(sample.found.display_id))
             self._tell(
-                f"Read as a test: {sample.repository}, default branch {branch} at {head[:11]}, "
-                f"a page of commits with {sample.rows:,} rows"
+                f"Test read: {sample.repository}, default branch {branch} at {head[:11]}, "
+                f"first page with {counted(sample.rows, 'commit')}"
             )
 
     def _gap(self, latency: float, started: float) -> float:
@@ -189,10 +190,12 @@ class Check:
             time_ = "less than 1 second"
             if seconds >= 1:
                 time_ = f"about {pendulum.duration(seconds=round(seconds)).in_words()}"
-            self._tell(f"{name}: about {requests:,} requests, {time_}")
+            self._tell(f"{name}: about {counted(requests, 'request')}, {time_}")
         if listed > len(probes) or any(probe.pages > 1 for probe in probes):
+            histories = "histories" if len(probes) > 1 else "history"
             self._tell(
-                f"  The first is an estimate from the histories of {len(probes)} repositories."
+                f"  The first sync is estimated from the {histories} of "
+                f"{counted(len(probes), 'repository')}."
             )
 
 

@@ -46,7 +46,7 @@ class Command(SingerCommand):
         check = click.Option(
             ["--check"],
             is_flag=True,
-            help="Say in plain words whether a sync would work, and what it would cost.",
+            help="Check whether a sync would work, and estimate what it would cost.",
         )
         return cls(
             command.name,
@@ -70,7 +70,7 @@ class Command(SingerCommand):
             self.logger.error("%s", error)  # noqa: TRY400 no traceback
         except OSError as error:  # those of files and connections are BitbucketErrors by now
             abandon_stdout()
-            self.logger.error("Standard output cannot be written: %s", error)  # noqa: TRY400
+            self.logger.error("Cannot write to standard output: %s", error)  # noqa: TRY400
         sys.exit(1)
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 as click has it
@@ -95,7 +95,7 @@ class Command(SingerCommand):
 
 
 def run_check(tap_class: Any, given: Any) -> None:  # noqa: ANN401 the tap, and the SDK's options
-    """Say in plain words whether a sync would work.
+    """Tell whether a sync would work.
 
     Raises:
         BitbucketError: What it would end with.

@@ -47,7 +47,7 @@ class Pipeline(ConfigurableResource[None]):
     tap: str = Field(default="tap-bitbucket-dc")
     loader: str = Field(default="target-postgres")
     environment: str | None = Field(default=None, description="chosen by Meltano if not set")
-    retries: int = Field(default=3, description="how often a step that failed is tried again")
+    retries: int = Field(default=3, description="how often a failed step is retried")
     retry_delay: float = Field(default=5.0, description="seconds, doubled with every retry")
 
     def project(self) -> Project:

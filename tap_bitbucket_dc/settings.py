@@ -154,7 +154,7 @@ SETTINGS = th.PropertiesList(
         default=60,
         title="Request time-out",
         description=(
-            "Seconds within which an answer must be complete; after that the request is retried."
+            "Seconds within which a response must be complete; after that the request is retried."
         ),
     ),
     th.Property(
@@ -162,7 +162,7 @@ SETTINGS = th.PropertiesList(
         th.IntegerType(minimum=0, maximum=100),
         default=5,
         title="Retries",
-        description="How often a request is retried after 429, 5xx or no answer.",
+        description="How often a request is retried after 429, 5xx or no response.",
     ),
     th.Property(
         "max_wait",
@@ -252,10 +252,10 @@ def require_one_login(config: Mapping[str, Any]) -> None:
         msg = "Set both `username` and `password`."
         raise ConfigError(msg)
     if not (token.isascii() and token.isprintable() and " " not in token):
-        msg = "`token` contains characters that no token has, such as white space."
+        msg = "`token` contains characters that tokens never contain, such as white space."
         raise ConfigError(msg)
     if ":" in username:
-        msg = "`username` has a colon, which Basic authentication cannot send."
+        msg = "`username` contains a colon, which Basic authentication cannot send."
         raise ConfigError(msg)
 
 

@@ -160,7 +160,9 @@ class Shard:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise MeltanoError(f"another job is running {self}: let it end first") from None
+                raise MeltanoError(
+                    f"another job is running {self}: wait until it has finished"
+                ) from None
             yield lock.fileno()
 
 

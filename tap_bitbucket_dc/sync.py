@@ -17,6 +17,7 @@ from singer_sdk.metrics import Status
 from tap_bitbucket_dc.bitbucket import Client, Options
 from tap_bitbucket_dc.extract.crawl import Crawl
 from tap_bitbucket_dc.extract.filters import Filters
+from tap_bitbucket_dc.extract.outcome import counted
 from tap_bitbucket_dc.settings import require_one_login, start_date
 from tap_bitbucket_dc.signals import end_at_once
 
@@ -180,8 +181,9 @@ class Progress:
         known, requests = self._crawl.listing.known, self._client.requests
         rate = requests / max(now - self._started, 0.001)
         return (
-            f"{self._crawl.done:,} of {known:,} repositories, {self.commits:,} commits, "
-            f"{requests:,} requests ({rate:,.0f} per second)"
+            f"{self._crawl.done:,} of {counted(known, 'repository')}, "
+            f"{counted(self.commits, 'commit')}, "
+            f"{counted(requests, 'request')} ({rate:,.0f} per second)"
         )
 
     def _remaining(self, now: float) -> str:
@@ -190,7 +192,7 @@ class Progress:
         if not done:
             return ""
         seconds = (listing.known - done) / done * (now - self._started)
-        more = "" if listing.complete else " or more, because not all are listed yet"
+        more = "" if listing.complete else " or more, because more are still being listed"
         return f", about {_in_words(seconds)} left{more}"
 
 

@@ -31,7 +31,7 @@ ANY: Decoder[Any] = Decoder()
 CHUNK = 128 * 1024  # bytes; larger ones take fresh memory from the system each time
 LARGEST_ERROR = 256 * 1024  # bytes that are read of an answer other than 200
 GZIP_OR_ZLIB = zlib.MAX_WBITS + 32
-SMALLER = "Set a smaller `page_size`, or look at what the server answers at this URL."
+SMALLER = "Set a smaller `page_size`, or look at what the server returns for this URL."
 
 SMALL = 128 * 1024  # bytes of JSON
 LARGE = 2 * 1024 * 1024  # bytes of JSON; a page of 1,000 commits has about one million
@@ -94,7 +94,7 @@ class Answer:
         asks = f" (Retry-After: {wait})" if wait else ""
         said = "; ".join(dict.fromkeys(word.rstrip(".") for word in words if word.strip(".")))
         said = f": {said}" if said else ""
-        return f"{self.url} answers {self.status}{asks}{said}."
+        return f"{self.url} returned {self.status}{asks}{said}."
 
     @functools.cached_property
     def _body(self) -> dict[str, Any]:
@@ -121,7 +121,7 @@ def read_body(response: requests.Response, url: str, largest: int) -> bytes:
     encoding = response.headers.get("Content-Encoding", "").strip().lower()
     if encoding not in {"", "identity"}:
         if encoding not in {"gzip", "x-gzip", "deflate"} and is_ok:
-            what = f"The answer of {url} is in the encoding {printable(encoding)!r}."
+            what = f"The response from {url} is in the encoding {printable(encoding)!r}."
             raise SkippableError(what, url=url, status=status)
         pieces = _unpacked(pieces)
     body = io.BytesIO()  # fifty times as fast as a bytearray, which is copied in the end
@@ -130,7 +130,7 @@ def read_body(response: requests.Response, url: str, largest: int) -> bytes:
         if body.tell() > most:
             if not is_ok:
                 return body.getvalue()[:most]
-            what = f"The answer of {url} has more than {most:,} bytes."
+            what = f"The response from {url} has more than {most:,} bytes."
             raise SkippableError(what, url=url, status=status, remedy=SMALLER)
     return body.getvalue()
 

@@ -228,7 +228,7 @@ class Client:
         page = page_of(body, 0, url, functools.partial(self._reader.model, Commit, url))
         ids.require_commit_ids(page.values, url)
         if not page.values:
-            raise errors.SkippableError(f"The answer of {url} has no commit.", url=url)
+            raise errors.SkippableError(f"The response from {url} has no commit.", url=url)
         return Branch(page.values[0].id, found.id, found.display_id, found.type)
 
     def _without_api(self, error: errors.NoSuchResourceError) -> errors.BitbucketError:
@@ -237,7 +237,7 @@ class Client:
         with contextlib.suppress(errors.SkippableError):
             found = self._reader.transport.get(url).value
             if isinstance(found, dict) and "version" in found:
-                what = f"{error.url} answers 404: Bitbucket {found['version']} has no {API[1:]}."
+                what = f"{error.url} returned 404: Bitbucket {found['version']} has no {API[1:]}."
                 return errors.FatalError(what, remedy=NEWER_TAP, url=error.url, status=error.status)
         return error
 

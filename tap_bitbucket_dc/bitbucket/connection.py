@@ -182,7 +182,7 @@ def _readable(setting: str, *paths: str) -> Iterator[None]:
         yield
     except (OSError, ValueError) as error:
         kind = "not a PEM file without passphrase, or key and certificate differ"
-        why = f"{kind} ({error.reason})" if isinstance(error, ssl.SSLError) else f"({error})"
+        why = f"{kind} ({error.reason})" if isinstance(error, ssl.SSLError) else str(error)
         msg = f"`{setting}`: {' with '.join(paths)} cannot be used: {why}."
         raise errors.ConfigError(msg) from None
 
@@ -200,8 +200,8 @@ def trouble(url: str, error: Exception) -> errors.BitbucketError:
         what = f"No TLS connection to {what}"
         return errors.UnavailableError(what, code="tls_error", remedy=CHECK_TLS, url=url)
     if _has(causes, requests.ReadTimeout, urllib3.exceptions.ReadTimeoutError, TimeoutError):
-        return errors.UnavailableError(f"No complete answer from {what}", url=url)
-    what, remedy = f"No connection for {what}", errors.CHECK_NETWORK
+        return errors.UnavailableError(f"No complete response from {what}", url=url)
+    what, remedy = f"No connection to {what}", errors.CHECK_NETWORK
     return errors.UnavailableError(what, code="unreachable", remedy=remedy, url=url)
 
 

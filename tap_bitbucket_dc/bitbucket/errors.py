@@ -51,7 +51,7 @@ class BitbucketError(Exception):
     """
 
     code = "unexpected_answer"
-    remedy = "Try again; if the error persists, look at what the server answers at this URL."
+    remedy = "Try again; if the error persists, look at what the server returns for this URL."
 
     def __init__(
         self,

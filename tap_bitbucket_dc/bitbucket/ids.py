@@ -48,5 +48,5 @@ def require_commit_ids(commits: list[Commit], url: str) -> None:
     if not others and {*map(len, ids)} <= {DIGITS}:
         return
     wrong = next(id_ for id_ in ids if not is_commit_id(id_))
-    what = f"The answer of {url} has a commit with the invalid id {wrong!r}."
+    what = f"The response from {url} has a commit with the invalid id {wrong!r}."
     raise SkippableError(what, url=url, status=HTTPStatus.OK)

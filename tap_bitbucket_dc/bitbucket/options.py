@@ -23,7 +23,7 @@ class Options:
     concurrency: int = 8  # most requests at once
     requests_per_second: float | None = None  # the client's own limit, None for none
     page_size: int = 1000  # rows to request; the server's own limit takes precedence
-    request_timeout: float = 60  # seconds within which an answer must be complete
+    request_timeout: float = 60  # seconds within which a response must be complete
     max_retries: int = 5  # after the first failure of a request
     max_wait: float = 300  # seconds: the longest single wait that Retry-After may ask for
     ca_bundle: str | None = None  # PEM file or directory, None for the CAs of the system

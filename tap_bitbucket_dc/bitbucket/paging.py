@@ -81,16 +81,19 @@ def page_of(
         rows = found.get("values", ())
         last, next_start = found.get("isLastPage") is True, found.get("nextPageStart")
         if not isinstance(rows, list) or not all(isinstance(each, dict) for each in rows):
-            raise SkippableError(f"The answer of {url} has no list `values` of objects.", url=url)
+            raise SkippableError(
+                f"The response from {url} has no list `values` of objects.", url=url
+            )
     if len(rows) > most:
-        raise SkippableError(f"The answer of {url} has {len(rows):,} rows, not {most:,}.", url=url)
+        what = f"The response from {url} has {len(rows):,} rows, but only {most:,} were requested."
+        raise SkippableError(what, url=url)
     if not isinstance(body, PageBody):
         rows = [value for each in rows if (value := row(each)) is not None]
     if last:
         return Page(rows, start, None)
     if type(next_start) is not int or next_start <= start:
-        what = f"is not the last page, but continues at {next_start} after {start}"
-        raise SkippableError(f"The answer of {url} {what}.", url=url)
+        wrong = f"is not the last page, but `nextPageStart` is {next_start}, not above {start}"
+        raise SkippableError(f"The response from {url} {wrong}.", url=url)
     return Page(rows, start, next_start)
 
 

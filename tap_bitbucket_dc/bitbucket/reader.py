@@ -109,7 +109,7 @@ class Reader:
             raise refusals.refusal(answer, self.login)
         if not answer.is_json:  # such as a login or maintenance page
             kind = answer.headers.get("Content-Type") or "no Content-Type"
-            what = f"{answer.url} answers {kind}, not JSON."
+            what = f"{answer.url} returned {kind}, not JSON."
             raise answer.error(
                 SkippableError, code="not_bitbucket", remedy=NOT_BITBUCKET, what=what
             )
@@ -143,7 +143,7 @@ class Reader:
         try:
             return lenient(kind, found, self._warn_of_date)
         except SkippableError as error:
-            what = f"The answer of {url} cannot be used: {error.args[0]}"
+            what = f"The response from {url} cannot be used: {error.args[0]}"
             raise SkippableError(what, url=url, status=HTTPStatus.OK) from None
 
     def _warn_of_date(self, value: object) -> None:
@@ -154,5 +154,5 @@ class Reader:
 
 
 def _no_object(url: str) -> SkippableError:
-    what = f"The answer of {url} is not an object."
+    what = f"The response from {url} is not an object."
     return SkippableError(what, url=url, status=HTTPStatus.OK)

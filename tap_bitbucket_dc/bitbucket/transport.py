@@ -112,7 +112,7 @@ class Transport:
                     raise found from None
             except json.JSONDecodeError as error:
                 if last or isinstance(error, TooManyValuesError):
-                    what = f"The answer of {url} is not JSON: {error}."
+                    what = f"The response from {url} is not JSON: {error}."
                     raise errors.SkippableError(what, url=url) from None
             except ValueError as error:  # the address of a proxy cannot be parsed
                 raise trouble(url, error) from None

@@ -19,7 +19,7 @@ def main() -> None:
     )
     parser.add_argument("root", help="directory that contains PROJECT/repository")
     parser.add_argument("--port", type=int, default=0, help="default: any free port")
-    parser.add_argument("--context-path", default="/bitbucket")
+    parser.add_argument("--context-path", default="/bitbucket", help="default: /bitbucket")
     parser.add_argument("--version", default="9.4.0", help="Bitbucket version to imitate")
     parser.add_argument(
         "--token", default="token", help="HTTP access token of the user admin; default: token"

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class UnrelatedError(Exception):
     """No commit that has arrived leads to a commit.
 
-    It belongs to another range or repository, or an answer left out a commit or its parents.
+    It belongs to another range or repository, or an answer left out a commit or its parents. The
+    message says what Bitbucket sent.
     """
 
 
@@ -151,7 +152,7 @@ class Ancestry:
         known = {*self.missing}
         for commit in commits:
             if commit.id not in known and commit.id not in self:
-                raise UnrelatedError(commit.id)
+                raise UnrelatedError(f"commit {commit.id}, which no other commit names as a parent")
             known.update(parent.id for parent in commit.parents)
 
     def _indexed(self) -> set[int]:

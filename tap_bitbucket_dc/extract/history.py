@@ -87,7 +87,10 @@ class History:
         for _ in (*self.read(seen, until, since), *self.rest(seen, since)):
             pass
         if self.count(until, since) != len(seen):
-            what = f"Bitbucket sends commits of {self._repository} that nothing leads to."
+            what = (
+                f"Bitbucket sent commits of {self._repository} that no other commit names as "
+                "a parent."
+            )
             raise errors.SkippableError(what, url=self._repository.url or "")
 
     def require_roots(self, commits: Iterable[str]) -> None:
@@ -99,7 +102,7 @@ class History:
         for commit in commits:
             page = next(self.pages(commit))
             if page.next_start or [found.id for found in page.values] != [commit]:
-                raise UnrelatedError(commit)
+                raise UnrelatedError(f"commit {commit} without its parents")
 
     def leads_to(self, until: str, commits: list[Commit]) -> bool:
         """Return whether ``until`` leads to the given commits: one request for each."""
@@ -119,8 +122,8 @@ class History:
         found = self._client.repository(repository.path_key, repository.slug)
         if found.id != repository.id:
             what = (
-                f"{repository} was the repository {repository.id} when it was listed, and is "
-                f"{found.id} now."
+                f"{repository} had the id {repository.id} when it was listed, but now has the id "
+                f"{found.id}."
             )
             raise errors.SkippableError(what, url=repository.url or "")
 
@@ -137,8 +140,8 @@ class History:
         if self.has(old):
             raise self.incomplete({old})
         logger.warning(
-            "%s was rewritten and its former commits were garbage-collected: %s keep "
-            "on_default_branch true",
+            "%s was rewritten and its former commits were garbage-collected: %s stay "
+            "marked as on the default branch",
             self._repository,
             which,
         )
@@ -177,7 +180,7 @@ class History:
             if commit in seen.missing:
                 raise self.incomplete(seen.wanted())
             logger.warning(
-                "%s: Bitbucket left out commits, and sent them when asked again", self._repository
+                "%s: Bitbucket omitted commits, but sent them when asked again", self._repository
             )
 
     def removed(self, old: str, new: str, reachable: Ancestry) -> Removed:
@@ -224,7 +227,7 @@ class History:
             gone.remove(reachable)
         elif gone.has_root or gone.is_skewed or reachable.is_skewed or gone.overlaps(reachable):
             logger.warning(
-                "%s has dates that mislead git: comparing with its whole history",
+                "%s has dates that mislead git: comparing with the whole history",
                 self._repository,
             )
             gone.remove(self.whole(new))
@@ -267,9 +270,10 @@ class History:
         """Return the error that names missing commits."""
         ids = sorted(missing)
         more = f" and {len(ids) - MOST_NAMED} more" if len(ids) > MOST_NAMED else ""
+        verb, was = ("exists", "was") if len(ids) == 1 else ("exist", "were")
         what = (
-            f"The answers about the commits of {self._repository} are incomplete: "
-            f"{', '.join(ids[:MOST_NAMED])}{more} must exist, but did not arrive."
+            f"The commits of {self._repository} are incomplete: "
+            f"{', '.join(ids[:MOST_NAMED])}{more} {verb}, but {was} not sent."
         )
         return errors.SkippableError(what, url=self._repository.url or "")
 

@@ -33,7 +33,7 @@ class Outcome:
             probe: Asks the server something that needs no permission. It raises
                 UnavailableError if the server does not answer at all.
         """
-        self.consequence = "All others are complete; the state of these has not moved."
+        self.consequence = "All others are complete; the next run reads what is missing."
         """What follows from the failures of some repositories."""
         self._probe = probe
         self._failures: dict[str, errors.SkippableError] = {}
@@ -110,9 +110,11 @@ class Outcome:
 
     def _incomplete(self) -> errors.BitbucketError:
         first = next(iter(self._failures.values()))
-        names = _enumerated(list(self._failures))
+        names = list(self._failures)
+        error = "Error" if len(names) == 1 else "First error"
         return errors.BitbucketError(
-            f"{len(self._failures)} not read: {names}. First: {first.args[0]} {self.consequence}",
+            f"{_were(names)} not read: {_enumerated(names)}. {error}: {first.args[0]} "
+            f"{self.consequence}",
             code=first.code,
             remedy=first.remedy,
             url=first.url,
@@ -125,6 +127,21 @@ class Outcome:
         what = f"No access to {names}, and nothing else is visible: see {first.url}."
         code = "invalid_permissions"
         return errors.FatalError(what, code=code, remedy=GRANT, url=first.url, status=first.status)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number and its noun, such as ``1 repository`` or ``2 repositories``."""
+    if number != 1:
+        noun = f"{noun.removesuffix('y')}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number:,} {noun}"
+
+
+def _were(names: list[str]) -> str:
+    """Return how many projects and repositories these are; only a repository has a slash."""
+    projects = sum("/" not in name for name in names)
+    numbers = {"project": projects, "repository": len(names) - projects}
+    kinds = " and ".join(counted(number, noun) for noun, number in numbers.items() if number)
+    return f"{kinds} {'was' if len(names) == 1 else 'were'}"
 
 
 def _enumerated(names: list[str]) -> str:

@@ -93,7 +93,7 @@ class Visit:
                 return
             else:
                 return
-        what = f"The latest commit of {self._repository} vanishes each time it is read."
+        what = f"The latest commit of {self._repository} disappears each time it is read."
         raise errors.SkippableError(what)
 
     def _commits(self, branch: DefaultBranch) -> Iterator[CommitPage]:
@@ -132,8 +132,8 @@ class Visit:
             yield from self._move(str(self._bookmark.until))
         except _EndLostError:
             logger.warning(
-                "%s was rewritten before it was read to its end: commits that were on the "
-                "default branch only then may still be marked as such",
+                "%s was rewritten before it had been read completely: commits that have left the "
+                "default branch since may still be marked as being on it",
                 self._repository,
             )
             yield from self._restored()
@@ -158,7 +158,9 @@ class Visit:
         try:
             yield from self._listed(seen, until, since)
         except UnrelatedError as error:
-            logger.warning("%s: nothing leads to %s: reading again", self._repository, error)
+            logger.warning(
+                "%s: Bitbucket sent %s: reading the range again", self._repository, error
+            )
             yield self._page([], then=Bookmark(self._bookmark.head, until))
             yield from self._listed_again(seen, until, since)
 
@@ -218,7 +220,8 @@ class Visit:
                     then = Bookmark(None, until, page.next_start, rows + len(seen))
                 yield self._page(commits, then=then)
         logger.warning(
-            "%s was read in part, and Bitbucket's count does not confirm it: reading it again",
+            "%s was read only in part, and Bitbucket's commit count does not match: reading it "
+            "again",
             self._repository,
         )
         self._bookmark = Bookmark(None, until)

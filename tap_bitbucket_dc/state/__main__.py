@@ -55,7 +55,7 @@ def merge(states: Mapping[str, Json]) -> Json:
             context = json.dumps(partition.get("context"), sort_keys=True)
             other, known = merged.setdefault(context, (name, partition))
             if known != partition:
-                msg = f"{other} and {name} contradict each other about {context}"
+                msg = f"{other} and {name} disagree about {context}"
                 raise StateError(msg)
     partitions = [partition for _, partition in merged.values()]
     result = {"bookmarks": {STREAM: {"partitions": partitions}}}

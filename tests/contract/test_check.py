@@ -74,7 +74,7 @@ def test_the_command_prints_plain_text_and_no_singer_message(
     assert done.stderr == ""
     assert done.stdout.endswith("A sync would work.\n")
     assert f"Server: Bitbucket 9.4.0 at {company.url}\nLogin: admin\n" in done.stdout
-    assert "projects 2, repositories 8" in done.stdout
+    assert "2 projects, 8 repositories" in done.stdout
 
 
 def test_it_asks_for_the_listing_and_a_few_probes(
@@ -130,9 +130,9 @@ def test_inaccessible_repositories_are_reported_with_the_permission_they_need(
     company.denied["PAY/ledger"] = 401
     told = check(projects=["PAY"])
     assert told.exit_code == 0
-    assert "to 1 of 2 repositories probed" in told.text
+    assert "Access: 1 of 2 probed repositories" in told.text
     assert "No access to PAY/ledger" in told.text
-    assert "Repository read in Repository settings > Repository permissions" in told.text
+    assert "Repository read (Repository settings > Repository permissions)" in told.text
 
 
 @pytest.mark.parametrize(

@@ -196,12 +196,17 @@ TABLE: list[tuple[str, str, Break, str]] = [
     ),
     ("no values", "unexpected_answer", always(lie(values=None)), "values"),
     ("values of another kind", "unexpected_answer", always(lie(values=[1])), "values"),
-    ("not last, no next page", "unexpected_answer", always(lie(isLastPage=False)), "continues at"),
+    (
+        "not last, no next page",
+        "unexpected_answer",
+        always(lie(isLastPage=False)),
+        "`nextPageStart` is",
+    ),
     (
         "next page stands still",
         "unexpected_answer",
         always(lie(isLastPage=False, nextPageStart=0)),
-        "continues at",
+        "`nextPageStart` is",
     ),
     (
         "malformed JSON",

@@ -175,7 +175,7 @@ def test_a_lasting_failure_of_one_repository_leaves_the_others_alone(
     output = sync(first.state, max_retries=1)
     assert output.exit_code == 1
     assert output.code == code, output.log
-    assert "1 not read: PAY/b." in output.last_line
+    assert "1 repository was not read: PAY/b." in output.last_line
     count = Counter(r["repository_slug"] for r in output.records("commits"))
     assert (count["a"], count["c"]) == (12, 12)
     assert head(output.state, "PAY/b") == head(first.state, "PAY/b")

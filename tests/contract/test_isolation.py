@@ -64,7 +64,7 @@ def test_a_project_without_id_or_key_fails_alone(
     bitbucket.faults.append(spoiling(LISTING, "PAY", **missing))
     output = sync()
     assert output.code == "unexpected_answer", output.log
-    assert "1 not read: " in output.last_line
+    assert "1 project was not read: " in output.last_line
     assert bitbucket.url in output.last_line
     assert read(output) == {"deploy", "tools"}
 
@@ -76,7 +76,7 @@ def test_a_repository_without_id_or_slug_fails_alone(
     bitbucket.faults.append(spoiling("/PAY/repos\\?", "api", **missing))
     output = sync()
     assert output.code == "unexpected_answer", output.log
-    assert "1 not read: PAY/" in output.last_line
+    assert "1 repository was not read: PAY/" in output.last_line
     assert read(output) == {"deploy", "tools", "ledger"}
 
 
@@ -90,7 +90,7 @@ def test_a_name_of_dots_is_never_sent_in_a_path(
     ]
     output = sync()
     assert output.code == "unexpected_answer"
-    assert "2 not read" in output.last_line
+    assert "1 project and 1 repository were not read" in output.last_line
     assert read(output) == {"deploy"}
     assert not [r for r in bitbucket.requests if f"/{name}/" in r.target]
 
@@ -146,7 +146,7 @@ def test_more_rows_than_were_asked_for_are_refused(bitbucket: Bitbucket, sync: S
     bitbucket.faults.append(Fault("/api/commits", kind="replace", replace=more, times=None))
     output = sync(page_size=3)
     assert output.code == "unexpected_answer"
-    assert "6 rows, not 3" in output.last_line
+    assert "6 rows, but only 3 were requested" in output.last_line
 
 
 def test_an_endless_listing_of_new_rows_is_abandoned() -> None:

@@ -88,4 +88,4 @@ def test_an_error_of_any_size_is_reported(tmp_path: Path) -> None:
     with Raw(lambda c, _: send_body(c, packed, head)) as server:
         output = singer.run({"base_url": server.url, "token": "x"}, tmp_path)
     assert output.exit_code == 1
-    assert "answers 409" in output.last_line
+    assert "returned 409" in output.last_line

@@ -341,7 +341,7 @@ def test_a_repository_whose_name_is_taken_between_listing_and_reading_fails(
     bitbucket.on_request.append(take_over)
     output = sync(target.state)
     assert output.code == "unexpected_answer"
-    assert "was the repository 12 when it was listed, and is 13 now" in output.last_line
+    assert "had the id 12 when it was listed, but now has the id 13" in output.last_line
     assert flags(output) == []
     target.take(output.messages)
     target.read()
@@ -671,6 +671,6 @@ def test_commits_that_git_calls_removed_because_clocks_were_wrong_keep_their_fla
     removed = ledger.rev_list(str(partitions(target.state)[12]["head"]), "^main")
     assert fork in removed, "git is right: then this test shows nothing"
     output = target.read()
-    assert "PAY/ledger has dates that mislead git: comparing with its whole history" in output.log
+    assert "PAY/ledger has dates that mislead git: comparing with the whole history" in output.log
     assert target.holds(ledger)
     assert flags(target.read()) == []

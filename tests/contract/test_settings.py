@@ -57,7 +57,7 @@ def test_a_password_does_as_well_as_a_token(bitbucket: Bitbucket) -> None:
         ({"token": ""}, "Set either"),
         ({"token": "to ken"}, "`token` contains characters"),
         ({"token": "token\n"}, "`token` contains characters"),
-        ({"username": "a:b", "password": "p"}, "`username` has a colon"),
+        ({"username": "a:b", "password": "p"}, "`username` contains a colon"),
     ],
 )
 def test_exactly_one_login_is_needed(

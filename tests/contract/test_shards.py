@@ -271,7 +271,7 @@ def test_the_command_says_that_a_file_is_not_a_state(tmp_path: Path, text: str) 
 def test_states_that_differ_in_a_repository_are_not_merged() -> None:
     same, other = state_of((1, "a"), (2, "b")), state_of((2, "c"))
     assert merge({"one": same, "two": same}) == same
-    with pytest.raises(StateError, match=r"one and two contradict each other about .*2"):
+    with pytest.raises(StateError, match=r"one and two disagree about .*2"):
         merge({"one": same, "two": other})
 
 

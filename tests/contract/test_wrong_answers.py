@@ -248,7 +248,7 @@ def test_a_lie_before_a_run_was_killed_is_found_by_the_count(
     target.take(sync(target.state, max_retries=0).messages)
     assert partitions(target.state)[12]["reading"]["rows"] == 2
     output = target.read()
-    assert "count does not confirm it" in output.log
+    assert "commit count does not match" in output.log
     assert target.holds(ledger)
 
 
@@ -428,7 +428,7 @@ def test_a_commit_whose_parents_are_never_sent_is_read_if_bitbucket_counts_it(
     bitbucket.faults = [with_parents(ledger.rev_list()[1], parents)]
     output = sync(target.state)
     assert output.code == "unexpected_answer"
-    assert "nothing leads to" in output.last_line
+    assert "no other commit names as a parent" in output.last_line
     bitbucket.faults.clear()
     target.read()
     assert target.holds(ledger)

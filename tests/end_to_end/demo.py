@@ -46,8 +46,10 @@ select project_key, repository_slug as slug, display_id, committer_timestamp, au
  order by 1, 2, committer_timestamp, display_id"""
 ROWS_SHOWN = 25
 SUMMARY = "Load from an emulated Bitbucket into PostgreSQL twice, and compare with git."
-ROOT_HELP = "holds git repositories as ROOT/PROJECT/repository; some are made if there is none"
-REPORT_HELP = "the page about the tables; by default a new file in the temporary directory"
+ROOT_HELP = (
+    "contains git repositories as ROOT/PROJECT/repository; samples are created if none is given"
+)
+REPORT_HELP = "where to write the report; by default a new file in the temporary directory"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

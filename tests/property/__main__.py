@@ -1,7 +1,7 @@
 """Draws worlds for as long as you like: ``python -m tests.property --worlds 1000 --seed 1``.
 
 Prints how many worlds, runs, changes, faults and kills there were, and each failure with the seed
-that brings it back: ``python -m tests.property --worlds 1 --seed 17``.
+that reproduces it: ``python -m tests.property --worlds 1 --seed 17``.
 """
 
 from __future__ import annotations

@@ -394,7 +394,7 @@ def test_a_refusal_means_what_its_exception_says_and_is_not_asked_again(
 ) -> None:
     asking = Asking(refusal(status, exception))
     found = asking.fails(error)
-    assert f"answers {status}: No." in str(found)
+    assert f"returned {status}: No." in str(found)
     assert len(asking.sent) == 1
     assert asking.sleeps == asking.pauses == []
 
