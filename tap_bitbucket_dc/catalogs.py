@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from singer_sdk.singerlib import Catalog
 
 
-def complete(catalog: Catalog, streams: Iterable[Stream]) -> None:
-    """Add what a catalog omits: other streams, deselected, and everything that keys require.
+SELECT = (
+    "Select at least one; `meltano select --list --all tap-bitbucket-dc` shows what your patterns "
+    "select."
+)
 
-    Args:
-        catalog: Modified in place.
-        streams: All streams of the tap, as they are without a catalog.
-    """
+
+def complete(catalog: Catalog, streams: Iterable[Stream]) -> None:
+    """Add what a catalog omits: other streams, deselected, and everything that keys require."""
     for stream in streams:
         keys = list(stream.primary_keys or ())
         entry = catalog.get_stream(stream.name)
@@ -42,24 +43,14 @@ def complete(catalog: Catalog, streams: Iterable[Stream]) -> None:
         entry.replication_key = stream.replication_key
         if entry.metadata:
             # Without metadata, everything is selected. A row without its key would replace others.
-            needed = [*keys, stream.replication_key] if stream.replication_key else keys
-            for column in needed:
+            for column in filter(None, [*keys, stream.replication_key]):
                 automatic = Metadata.InclusionType.AUTOMATIC
                 entry.metadata["properties", column].inclusion = automatic
 
 
 def require_selection(catalog: Catalog, streams: Iterable[Stream]) -> None:
-    """Check that a complete catalog selects at least one of the tap's streams.
-
-    Raises:
-        ConfigError: It selects none.
-    """
+    """Raise a ConfigError if a complete catalog selects none of the tap's streams."""
     names = [stream.name for stream in streams]
     if not any(catalog[name].metadata.resolve_selection()[()] for name in names):
-        raise ConfigError(
-            f"No stream is selected. The streams are {', '.join(names)}.",
-            remedy=(
-                "Select at least one; `meltano select --list --all tap-bitbucket-dc` shows what "
-                "your patterns select."
-            ),
-        )
+        what = f"No stream is selected. The streams are {', '.join(names)}."
+        raise ConfigError(what, remedy=SELECT)

@@ -58,15 +58,11 @@ class _Probe(NamedTuple):
     rows: int = 0
     """Commits on the first page."""
     pages: int = 0
-    """Pages that a first sync would read, as far as the server tells."""
+    """Pages of a first sync, as far as the server tells."""
 
 
 def check(config: Mapping[str, Any], tell: Callable[[str], object]) -> None:
-    """Tell what a sync would encounter.
-
-    Args:
-        config: The settings with their defaults.
-        tell: Called with each line.
+    """Call ``tell`` with each line about what a sync would encounter.
 
     Raises:
         BitbucketError: What a sync would end with.
@@ -74,16 +70,15 @@ def check(config: Mapping[str, Any], tell: Callable[[str], object]) -> None:
     require_one_login(config)
     require_seed(config)
     with Client(Options.of(config)) as client:
-        Check(client, config, tell).run()
+        _Check(client, config, tell).run()
 
 
-class Check:
+class _Check:
     """Examines a server the way a sync would."""
 
     def __init__(
         self, client: Client, config: Mapping[str, Any], tell: Callable[[str], object]
     ) -> None:
-        """Prepare the check; ``tell`` is called with each line."""
         self._client = client
         self._tell = tell
         self._concurrency: int = config["concurrency"]
@@ -98,14 +93,11 @@ class Check:
         )
 
     def run(self) -> None:
-        """Tell what a sync would encounter.
-
-        Raises:
-            BitbucketError: What a sync would end with.
-        """
         started = time.monotonic()
         with self._crawl:
-            self._greet()
+            found = self._client.application_properties()
+            product, version = (printable(str(found.get(k))) for k in ("displayName", "version"))
+            self._tell(f"Server: {product} {version} at {self._client.base_url}")
             repositories = self._list()
             listing = self._client.requests - 1
             before, begun = self._client.requests, time.monotonic()
@@ -117,24 +109,18 @@ class Check:
         self._tell_costs(listing, len(repositories), probes, gap)
         self._tell("A sync would work.")
 
-    def _greet(self) -> None:
-        found = self._client.application_properties()
-        product, version = (printable(str(found.get(k))) for k in ("displayName", "version"))
-        self._tell(f"Server: {product} {version} at {self._client.base_url}")
-
     def _list(self) -> list[Repository]:
         listed = [[turn.repository for turn in turns] for _, turns in self._crawl.projects()]
         repositories = list(itertools.chain.from_iterable(listed))
         user = self._client.login.user
         self._tell(f"Login: {printable(user)}" if user else "Login: the server does not report it")
-        self._tell(
-            f"Visible after filtering: {counted(len(listed), 'project')}, "
-            f"{counted(len(repositories), 'repository')}"
-        )
+        projects = counted(len(listed), "project")
+        visible = counted(len(repositories), "repository")
+        self._tell(f"Visible after filtering: {projects}, {visible}")
         return repositories
 
     def _probe(self, repository: Repository) -> _Probe | None:
-        """Read as a first sync does; None on failure, which is noted in the outcome."""
+        """Read as a first sync does; return None on failure, which is noted in the outcome."""
         try:
             probe = self._read(repository)
         except errors.InaccessibleError as error:
@@ -147,8 +133,7 @@ class Check:
 
     def _read(self, repository: Repository) -> _Probe:
         found = Visit(self._client, repository, Bookmark()).default_branch()
-        head = found.latest_commit
-        if head is None:
+        if (head := found.latest_commit) is None:
             return _Probe(repository, found)
         page = next(self._client.commits(repository, until=head))
         rows = len(page.values)
@@ -159,19 +144,16 @@ class Check:
 
     def _tell_access(self, probes: list[_Probe], listed: int) -> None:
         refused = [str(p.repository) for p in probes if p.found.refusal]
-        self._tell(
-            f"Access: {len(probes) - len(refused)} of {counted(len(probes), 'probed repository')}"
-            + (f" ({listed:,} are visible)" if listed > len(probes) else "")
-        )
+        visible = f" ({listed:,} are visible)" if listed > len(probes) else ""
+        probed = counted(len(probes), "probed repository")
+        self._tell(f"Access: {len(probes) - len(refused)} of {probed}{visible}")
         if refused and len(refused) < len(probes):
             self._tell(f"  No access to {', '.join(refused)}. {PERMISSION}")
         sample = max(probes, key=lambda probe: probe.rows, default=None)
         if sample and (head := sample.found.latest_commit):
-            branch = printable(str(sample.found.display_id))
-            self._tell(
-                f"Test read: {sample.repository}, default branch {branch} at {head[:11]}, "
-                f"first page with {counted(sample.rows, 'commit')}"
-            )
+            branch = f"default branch {printable(str(sample.found.display_id))} at {head[:11]}"
+            rows = counted(sample.rows, "commit")
+            self._tell(f"Test read: {sample.repository}, {branch}, first page with {rows}")
 
     def _gap(self, latency: float, started: float) -> float:
         """Return about how many seconds a sync would leave between two requests."""
@@ -187,16 +169,13 @@ class Check:
         first = idle + math.ceil(listed * pages)
         for name, requests in (("First sync", first), ("Idle sync", idle)):
             seconds = requests * gap
-            time_ = "less than 1 second"
-            if seconds >= 1:
-                time_ = f"about {pendulum.duration(seconds=round(seconds)).in_words()}"
+            words = pendulum.duration(seconds=round(seconds)).in_words()
+            time_ = f"about {words}" if seconds >= 1 else "less than 1 second"
             self._tell(f"{name}: about {counted(requests, 'request')}, {time_}")
         if listed > len(probes) or any(probe.pages > 1 for probe in probes):
-            histories = "histories" if len(probes) > 1 else "history"
-            self._tell(
-                f"  The first sync is estimated from the {histories} of "
-                f"{counted(len(probes), 'repository')}."
-            )
+            histories = f"{'history' if len(probes) == 1 else 'histories'} of"
+            number = counted(len(probes), "repository")
+            self._tell(f"  The first sync is estimated from the {histories} {number}.")
 
 
 def _spread(repositories: list[Repository]) -> list[Repository]:
@@ -218,12 +197,10 @@ def failure(error: errors.BitbucketError, config: Mapping[str, Any]) -> str:
 
 
 def _curl(url: str, config: Mapping[str, Any]) -> str:
-    login = ["-H", "Authorization: Bearer YOUR_TOKEN"]
-    if not config.get("token"):
-        login = ["-u", "YOUR_USERNAME:YOUR_PASSWORD"]
-    words = ["curl", "-i", *login, "-H", "Accept: application/json"]
-    if not config.get("verify_tls", True):
-        words.append("--insecure")
+    bearer = ["-H", "Authorization: Bearer YOUR_TOKEN"]
+    login = bearer if config.get("token") else ["-u", "YOUR_USERNAME:YOUR_PASSWORD"]
+    insecure = [] if config.get("verify_tls", True) else ["--insecure"]
+    words = ["curl", "-i", *login, "-H", "Accept: application/json", *insecure]
     for option, setting in CURL_FILES.items():
         if config.get(setting):
             words += [option, config[setting]]

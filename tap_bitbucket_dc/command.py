@@ -14,6 +14,7 @@ import sys
 from typing import IO, TYPE_CHECKING, Any
 
 import click
+from singer_sdk.exceptions import SingerSDKError
 from singer_sdk.plugin_base import SingerCommand
 from singer_sdk.singerlib import Catalog
 
@@ -86,8 +87,7 @@ class Command(SingerCommand):
         try:
             return super().make_context(*args, **kwargs)
         except click.BadParameter as error:
-            is_state = error.param is not None and error.param.name == "state"
-            remedy = NO_STATE if is_state else ""
+            remedy = NO_STATE if error.param and error.param.name == "state" else ""
             what = f"{error.format_message().rstrip('.')}."
             raise errors.ConfigError(what, remedy=remedy) from None
         except click.UsageError as error:
@@ -95,11 +95,7 @@ class Command(SingerCommand):
 
 
 def run_check(tap_class: Any, given: Any) -> None:  # noqa: ANN401 the tap, and the SDK's options
-    """Tell whether a sync would work.
-
-    Raises:
-        BitbucketError: What it would end with.
-    """
+    """Tell whether a sync would work; raise the BitbucketError that it would end with."""
     from tap_bitbucket_dc.check import check, failure  # noqa: PLC0415 only --check needs it
 
     config: Mapping[str, Any] = {}
@@ -121,69 +117,34 @@ def _tell(text: str) -> None:
     click.echo(redaction.hidden(text))
 
 
-def config_files(*paths: str) -> None:
-    """Check that the arguments are paths, and not the configuration itself.
-
-    Raises:
-        ConfigError: It is JSON: an error about a file of that name would print it.
-    """
-    if any("{" in path or "\n" in path for path in paths):
-        raise errors.ConfigError("`--config` takes the path of a file, or ENV, not JSON.")
-
-
-def state_file(file: IO[str] | None) -> IO[str] | None:
-    """Check that a file contains a state, and return it rewound.
-
-    Raises:
-        ConfigError: It is empty, or its content is neither a JSON object nor null.
-    """
-    if file is None:
-        return None
-    with readable("--state"):
-        text = file.read()
-    if not text.strip():
-        raise errors.ConfigError("`--state`: the file is empty.", remedy=NO_STATE)
-    return json_file("--state", io.StringIO(text))
-
-
 def json_file(option: str, file: IO[str] | None) -> IO[str] | None:
-    """Check that a file contains a JSON object or null, and return it rewound.
+    """Return a new file with the JSON object of a file, None for null.
 
     Raises:
-        ConfigError: It does not.
+        ConfigError: It is empty, not a JSON object, or a catalog without streams.
     """
     if file is None:
         return None
-    with readable(option):
+    with usable(f"`{option}`: the file"):
+        text = file.read()
+        if option == "--state" and not text.strip():
+            raise errors.ConfigError("`--state`: the file is empty.", remedy=NO_STATE)
         # NaN and Infinity are not JSON, but Python and others write them.
-        value = json.loads(file.read(), parse_constant=lambda _: None)
-    if not isinstance(value, (dict, type(None))):
-        raise errors.ConfigError(f"`{option}`: the file is not a JSON object.")
-    return io.StringIO(json.dumps(value))
-
-
-def catalog_file(file: IO[str] | None) -> IO[str] | None:
-    """Check that a file contains a catalog or null, and return it rewound.
-
-    Raises:
-        ConfigError: It does not.
-    """
-    file = json_file("--catalog", file)
-    catalog = json.load(file) if file else None
-    if file is None or catalog is None:
-        return None
-    with readable("--catalog"):
-        if not Catalog.from_dict(catalog):
+        value = json.loads(text, parse_constant=lambda _: None)
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            raise errors.ConfigError(f"`{option}`: the file is not a JSON object.")
+        if option == "--catalog" and not Catalog.from_dict(value):
             raise errors.ConfigError("`--catalog`: the file has no streams.")
-    file.seek(0)
-    return file
+        return io.StringIO(json.dumps(value))
 
 
 @contextlib.contextmanager
-def readable(option: str) -> Iterator[None]:
-    """Raise ConfigError for a file that is missing, or contains JSON of another shape."""
+def usable(what: str) -> Iterator[None]:
+    """Raise a ConfigError for what is missing, or has another shape than the SDK expects."""
     try:
         yield
-    except UNUSABLE as error:
+    except (SingerSDKError, *UNUSABLE) as error:
         why = f"{type(error).__name__}: {str(error).rstrip('.')}"
-        raise errors.ConfigError(f"`{option}`: the file cannot be used: {why}.") from None
+        raise errors.ConfigError(f"{what} cannot be used: {why}.") from None

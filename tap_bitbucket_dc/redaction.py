@@ -1,9 +1,7 @@
 """Removes secrets from whatever is logged, printed or raised.
 
-A secret is registered where it enters: settings, environment, command line. From then on ``hidden``
-removes it from any text, even if a server or a library repeats it percent-encoded, escaped as in
-JSON or HTML, in another case, or truncated. ``install`` passes all log records and tracebacks
-through ``hidden``. Does not know which settings are secret.
+A secret is registered where it enters the tap. From then on ``hidden`` removes it, even if it is
+percent-encoded, escaped as in JSON or HTML, in another case, or truncated.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Which settings are secret, and what pseudonyms require of them.
+"""Which settings are secret, and whether the seed of pseudonyms is set.
 
-A secret is registered with ``redaction`` before any message about the settings, even if a setting
-has the wrong type or the secret is in the wrong setting.
+A secret is hidden even if it has the wrong type or is in the wrong setting.
 """
 
 from __future__ import annotations
@@ -25,11 +24,8 @@ _SECRET = re.compile(r"token|passw|secret|seed|salt|credential", re.IGNORECASE)
 
 def hide_settings(config: Mapping[str, Any]) -> None:
     """Have the secrets in a configuration removed from all output."""
-    found = list(_secrets(config))
     values = config.get(MAP_VALUES)
-    if not isinstance(values, dict):
-        found += redaction.texts(values)
-    redaction.hide(found)
+    redaction.hide(list(_secrets(config)), None if isinstance(values, dict) else values)
     username, password = config.get("username"), config.get("password")
     if isinstance(username, str) and isinstance(password, str):
         redaction.hide_login(username, password)
@@ -37,12 +33,8 @@ def hide_settings(config: Mapping[str, Any]) -> None:
 
 def hide_environment(environment: Mapping[str, str]) -> None:
     """Have the secrets in environment variables of the settings removed from all output."""
-    settings = {
-        name.removeprefix(PREFIX).lower(): _json(text)
-        for name, text in environment.items()
-        if name.startswith(PREFIX)
-    }
-    hide_settings(settings)
+    ours = (name for name in environment if name.startswith(PREFIX))
+    hide_settings({name.removeprefix(PREFIX).lower(): _json(environment[name]) for name in ours})
 
 
 def hide_arguments(arguments: Sequence[str]) -> None:
@@ -54,11 +46,7 @@ def hide_arguments(arguments: Sequence[str]) -> None:
 
 
 def require_seed(config: Mapping[str, Any]) -> None:
-    """Check that a hash seed is set if stream maps use one.
-
-    Raises:
-        ConfigError: It is missing, empty or not a text, so that digests could be guessed.
-    """
+    """Raise a ConfigError if stream maps use a hash seed that is not set to a text."""
     if not any(SEED in text for text in redaction.texts(config.get(MAPS))):
         return
     seed = (config.get(MAP_VALUES) or {}).get(SEED)

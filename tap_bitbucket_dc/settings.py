@@ -15,248 +15,133 @@ from tap_bitbucket_dc.bitbucket.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_NAMES = th.ArrayType(th.StringType)
+TEXT, FLAG, NAMES = th.StringType(), th.BooleanType(), th.ArrayType(th.StringType)
+POSITIVE = th.NumberType(exclusive_minimum=0)
+BATCH = th.ObjectType(
+    th.Property(
+        "encoding",
+        th.ObjectType(
+            th.Property("format", TEXT, allowed_values=["jsonl"]),
+            th.Property("compression", TEXT, allowed_values=["none", "gzip"]),
+        ),
+    ),
+    th.Property("storage", th.ObjectType(th.Property("root", TEXT), th.Property("prefix", TEXT))),
+)
 
-SETTINGS = th.PropertiesList(
-    th.Property(
-        "base_url",
-        th.StringType,
-        required=True,
-        title="Base URL",
-        description=(
-            "What users open in the browser to see Bitbucket, context path included, "
-            "such as https://bitbucket.example.com or https://example.com/bitbucket."
+
+def _schema(settings: Mapping[th.Property[Any], str]) -> dict[str, Any]:
+    """Return the JSON Schema of settings with these descriptions."""
+    for setting, description in settings.items():
+        setting.description = description
+    return th.PropertiesList(*settings).to_dict()
+
+
+SETTINGS = _schema(
+    {
+        th.Property("base_url", TEXT, title="Base URL", required=True): (
+            "What users open in the browser to see Bitbucket, context path included, such as "
+            "https://bitbucket.example.com or https://example.com/bitbucket."
         ),
-    ),
-    th.Property(
-        "token",
-        th.StringType,
-        secret=True,
-        title="HTTP access token",
-        description=(
-            "HTTP access token of a user, a project or a repository with read "
-            "permission. Either this, or username and password."
+        th.Property("token", TEXT, title="HTTP access token", secret=True): (
+            "HTTP access token of a user, a project or a repository with read permission. Either "
+            "this, or username and password."
         ),
-    ),
-    th.Property(
-        "username",
-        th.StringType,
-        title="User name",
-        description="Login for Basic authentication, if no token is available.",
-    ),
-    th.Property(
-        "password",
-        th.StringType,
-        secret=True,
-        title="Password",
-        description="Password for Basic authentication.",
-    ),
-    th.Property(
-        "projects",
-        _NAMES,
-        title="Projects",
-        description=(
-            "Keys or globs of the projects to read, ~user for a personal one; case "
-            "does not matter. All if not set. A key that matches nothing is an error."
+        th.Property("username", TEXT, title="User name"): (
+            "Login for Basic authentication, if no token is available."
         ),
-    ),
-    th.Property(
-        "exclude_projects",
-        _NAMES,
-        title="Excluded projects",
-        description="Keys or globs of projects to skip.",
-    ),
-    th.Property(
-        "repositories",
-        _NAMES,
-        title="Repositories",
-        description=(
+        th.Property("password", TEXT, title="Password", secret=True): (
+            "Password for Basic authentication."
+        ),
+        th.Property("projects", NAMES, title="Projects"): (
+            "Keys or globs of the projects to read, ~user for a personal one; case does not "
+            "matter. All if not set. A key that matches nothing is an error."
+        ),
+        th.Property("exclude_projects", NAMES, title="Excluded projects"): (
+            "Keys or globs of projects to skip."
+        ),
+        th.Property("repositories", NAMES, title="Repositories"): (
             "KEY/slug or globs such as PAY/* of the repositories to read. All if not set. A "
             "pattern without a wildcard that matches nothing is an error."
         ),
-    ),
-    th.Property(
-        "exclude_repositories",
-        _NAMES,
-        title="Excluded repositories",
-        description="KEY/slug or globs of repositories to skip.",
-    ),
-    th.Property(
-        "personal_projects",
-        th.BooleanType,
-        default=False,
-        title="Personal projects",
-        description="Whether to read personal projects that no pattern names with ~.",
-    ),
-    th.Property(
-        "forks",
-        th.BooleanType,
-        default=True,
-        title="Forks",
-        description="Whether to read forks.",
-    ),
-    th.Property(
-        "archived",
-        th.BooleanType,
-        default=True,
-        title="Archived repositories",
-        description="Whether to read archived repositories.",
-    ),
-    th.Property(
-        "start_date",
-        th.DateTimeType,
-        title="Start date",
-        description=(
+        th.Property("exclude_repositories", NAMES, title="Excluded repositories"): (
+            "KEY/slug or globs of repositories to skip."
+        ),
+        th.Property("personal_projects", FLAG, title="Personal projects", default=False): (
+            "Whether to read personal projects that no pattern names with ~."
+        ),
+        th.Property("forks", FLAG, title="Forks", default=True): "Whether to read forks.",
+        th.Property("archived", FLAG, title="Archived repositories", default=True): (
+            "Whether to read archived repositories."
+        ),
+        th.Property("start_date", th.DateTimeType(), title="Start date"): (
             "Commits with an older committer date are not emitted. To load older commits later, "
             "clear the state."
         ),
-    ),
-    th.Property(
-        "shard_count",
-        th.IntegerType(minimum=1),
-        default=1,
-        title="Shards",
-        description=(
-            "Number of runs that share the work, each with its own shard_index and its own "
-            "state. Each repository is read by exactly one of them."
+        th.Property("shard_count", th.IntegerType(minimum=1), title="Shards", default=1): (
+            "Number of runs that share the work, each with its own shard_index and its own state. "
+            "Each repository is read by exactly one of them."
         ),
-    ),
-    th.Property(
-        "shard_index",
-        th.IntegerType(minimum=0),
-        default=0,
-        title="Shard",
-        description="Number of this run among them: 0 to shard_count - 1.",
-    ),
-    th.Property(
-        "concurrency",
-        th.IntegerType(minimum=1, maximum=32),
-        default=8,
-        title="Concurrency",
-        description="Maximum number of requests at once, 1 to 32.",
-    ),
-    th.Property(
-        "requests_per_second",
-        th.NumberType(exclusive_minimum=0),
-        title="Requests per second",
-        description="The tap's own rate limit, in addition to the server's. Unlimited if not set.",
-    ),
-    th.Property(
-        "page_size",
-        th.IntegerType(minimum=1, maximum=100000),
-        default=1000,
-        title="Page size",
-        description="Rows to request per page. The server's own limit takes precedence.",
-    ),
-    th.Property(
-        "request_timeout",
-        th.NumberType(exclusive_minimum=0),
-        default=60,
-        title="Request time-out",
-        description=(
+        th.Property("shard_index", th.IntegerType(minimum=0), title="Shard", default=0): (
+            "Number of this run among them: 0 to shard_count - 1."
+        ),
+        th.Property(
+            "concurrency", th.IntegerType(minimum=1, maximum=32), title="Concurrency", default=8
+        ): "Maximum number of requests at once, 1 to 32.",
+        th.Property("requests_per_second", POSITIVE, title="Requests per second"): (
+            "The tap's own rate limit, in addition to the server's. Unlimited if not set."
+        ),
+        th.Property(
+            "page_size", th.IntegerType(minimum=1, maximum=100000), title="Page size", default=1000
+        ): "Rows to request per page. The server's own limit takes precedence.",
+        th.Property("request_timeout", POSITIVE, title="Request time-out", default=60): (
             "Seconds within which a response must be complete; after that the request is retried."
         ),
-    ),
-    th.Property(
-        "max_retries",
-        th.IntegerType(minimum=0, maximum=100),
-        default=5,
-        title="Retries",
-        description="How often a request is retried after 429, 5xx or no response.",
-    ),
-    th.Property(
-        "max_wait",
-        th.NumberType(minimum=0),
-        default=300,
-        title="Longest wait",
-        description="Longest single wait, in seconds, that the tap accepts from Retry-After.",
-    ),
-    th.Property(
-        "ca_bundle",
-        th.StringType,
-        title="CA bundle",
-        description=(
+        th.Property(
+            "max_retries", th.IntegerType(minimum=0, maximum=100), title="Retries", default=5
+        ): "How often a request is retried after 429, 5xx or no response.",
+        th.Property("max_wait", th.NumberType(minimum=0), title="Longest wait", default=300): (
+            "Longest single wait, in seconds, that the tap accepts from Retry-After."
+        ),
+        th.Property("ca_bundle", TEXT, title="CA bundle"): (
             "PEM file with the CA certificates to trust, for this tap only. If not set, "
             "REQUESTS_CA_BUNDLE applies, else the certificates of the system and of Python's "
             "certifi."
         ),
-    ),
-    th.Property(
-        "client_certificate",
-        th.StringType,
-        title="Client certificate",
-        description="PEM file with the client certificate, with or without its key.",
-    ),
-    th.Property(
-        "client_key",
-        th.StringType,
-        title="Client key",
-        description="PEM file with the key of the client certificate.",
-    ),
-    th.Property(
-        "verify_tls",
-        th.BooleanType,
-        default=True,
-        title="Verify TLS",
-        description="Whether to check the server's certificate. Keep it on.",
-    ),
-    th.Property(
-        "batch_config",
-        th.ObjectType(
-            th.Property(
-                "encoding",
-                th.ObjectType(
-                    th.Property("format", th.StringType, allowed_values=["jsonl"]),
-                    th.Property("compression", th.StringType, allowed_values=["none", "gzip"]),
-                ),
-            ),
-            th.Property(
-                "storage",
-                th.ObjectType(
-                    th.Property("root", th.StringType), th.Property("prefix", th.StringType)
-                ),
-            ),
+        th.Property("client_certificate", TEXT, title="Client certificate"): (
+            "PEM file with the client certificate, with or without its key."
         ),
-        title="BATCH",
-        description=(
+        th.Property("client_key", TEXT, title="Client key"): (
+            "PEM file with the key of the client certificate."
+        ),
+        th.Property("verify_tls", FLAG, title="Verify TLS", default=True): (
+            "Whether to check the server's certificate. Keep it on."
+        ),
+        th.Property("batch_config", BATCH, title="BATCH"): (
             "Write files and BATCH messages instead of RECORD messages: encoding (format jsonl; "
             "compression none or gzip) and storage (root, a directory or URL; prefix)."
         ),
-    ),
-    th.Property(
-        "allow_http",
-        th.BooleanType,
-        default=False,
-        title="Allow http://",
-        description=(
+        th.Property("allow_http", FLAG, title="Allow http://", default=False): (
             "Whether to accept http:// to a host other than this one. The token or password is "
             "then sent unencrypted."
         ),
-    ),
-).to_dict()
+    }
+)
 
 
 def require_one_login(config: Mapping[str, Any]) -> None:
-    """Check that the settings hold exactly one login, in a form that can be sent.
-
-    Raises:
-        ConfigError: They do not.
-    """
+    """Raise a ConfigError unless the settings contain exactly one login, which can be sent."""
     token, username, password = (
         config.get(name) or "" for name in ("token", "username", "password")
     )
     if bool(token) == bool(username or password):
-        msg = "Set either `token`, or `username` and `password`."
-        raise ConfigError(msg)
+        raise ConfigError("Set either `token`, or `username` and `password`.")
     if not token and not (username and password):
-        msg = "Set both `username` and `password`."
-        raise ConfigError(msg)
+        raise ConfigError("Set both `username` and `password`.")
     if not (token.isascii() and token.isprintable() and " " not in token):
-        msg = "`token` contains characters that tokens never contain, such as white space."
-        raise ConfigError(msg)
+        what = "`token` contains characters that tokens never contain, such as white space."
+        raise ConfigError(what)
     if ":" in username:
-        msg = "`username` contains a colon, which Basic authentication cannot send."
-        raise ConfigError(msg)
+        raise ConfigError("`username` contains a colon, which Basic authentication cannot send.")
 
 
 def start_date(config: Mapping[str, Any]) -> int | None:
@@ -266,13 +151,11 @@ def start_date(config: Mapping[str, Any]) -> int | None:
         ConfigError: It is not a date.
     """
     text = config.get("start_date")
-    if not text:
-        return None
     try:
-        return milliseconds(text)
+        return milliseconds(text) if text else None
     except ValueError:
-        msg = f"`start_date`: {text!r} is not a date, such as 2024-01-31T00:00:00Z."
-        raise ConfigError(msg) from None
+        what = f"`start_date`: {text!r} is not a date, such as 2024-01-31T00:00:00Z."
+        raise ConfigError(what) from None
 
 
 def without_secret(error: str) -> str:

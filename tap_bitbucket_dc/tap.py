@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
 
 from singer_sdk import Tap
-from singer_sdk.exceptions import ConfigValidationError, SingerSDKError
+from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 
 from tap_bitbucket_dc import catalogs, command, redaction, unused_settings
@@ -25,7 +24,6 @@ from tap_bitbucket_dc.sync import Stop, Sync
 from tap_bitbucket_dc.writer import MessageWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from contextlib import AbstractContextManager
     from types import FrameType
 
@@ -57,21 +55,18 @@ class TapBitbucketDC(Tap):
         options["state"] = unwrapped(options.get("state") or {})
         validate(options["state"])
         self._bookmarks = State()
-        with _usable("settings"):
+        with command.usable("The settings"):
             super().__init__(**options)
 
     def message_writer_class(self) -> MessageWriter:  # type: ignore[override]
         """Return the writer of RECORD messages, or of BATCH messages if they are asked for."""
-        writer = self._writer()
+        writer = MessageWriter(self._bookmarks)
+        if self.config.get("batch_config"):
+            from tap_bitbucket_dc.batch import BatchConfig, BatchWriter  # noqa: PLC0415 few need it
+
+            writer = BatchWriter(self._bookmarks, BatchConfig.of(self.config))
         self._stop = Stop(writer)
         return writer
-
-    def _writer(self) -> MessageWriter:
-        if not self.config.get("batch_config"):
-            return MessageWriter(self._bookmarks)
-        from tap_bitbucket_dc.batch import BatchConfig, BatchWriter  # noqa: PLC0415 few need it
-
-        return BatchWriter(self._bookmarks, BatchConfig.of(self.config))
 
     def discover_streams(self) -> list[Stream]:
         """Return the four streams; needs no server."""
@@ -84,7 +79,7 @@ class TapBitbucketDC(Tap):
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take over the bookmarks of a previous run."""
-        with _usable("state"):
+        with command.usable("The state"):
             super().load_state(state)  # which takes over nothing but the bookmarks
         value = cast("dict[str, Any]", self.state)
         value.update({name: each for name, each in state.items() if name not in value})
@@ -98,12 +93,8 @@ class TapBitbucketDC(Tap):
             catalogs.require_selection(self.input_catalog, streams)
         super().setup_mapper()
 
-    def open_run(self) -> AbstractContextManager[Sync]:
-        """Return a context manager for a run of the selected streams."""
-        return self.new_sync().run()
-
-    def new_sync(self, **seams: Any) -> Sync:  # noqa: ANN401 options of Sync
-        """Return a run that has not started; tests may pass ``seams``, the options of ``Sync``."""
+    def open_run(self, **seams: Any) -> AbstractContextManager[Sync]:  # noqa: ANN401 options of Sync
+        """Return a run of the selected streams; tests may pass further options of ``Sync``."""
         unused_settings.warn(self.unused_settings, self.logger)
         require_seed(self.config)
         streams = self.streams
@@ -122,7 +113,7 @@ class TapBitbucketDC(Tap):
             stop=self._stop,
             metrics=Metrics(name for name, stream in streams.items() if stream.selected),
             **seams,
-        )
+        ).run()
 
     def _handle_termination(self, signum: int, _frame: FrameType | None) -> None:
         # The SDK would write a STATE here, possibly in the middle of another line.
@@ -162,29 +153,21 @@ class TapBitbucketDC(Tap):
             command.run_check(cls, options["config"])
             return
         super().invoke(
-            state=command.state_file(state),
-            catalog=command.catalog_file(catalog),
+            state=command.json_file("--state", state),
+            catalog=command.json_file("--catalog", catalog),
             **options,
         )
 
     @classmethod
     def cb_config(cls, *args: Any) -> Any:  # noqa: ANN401 as the SDK has them
         """Return the configuration; raises ConfigError if a file is not a JSON object."""
-        command.config_files(*args[-1])
-        with command.readable("--config"):
+        # An error about a file of such a name would print the configuration.
+        if any("{" in path or "\n" in path for path in args[-1]):
+            raise errors.ConfigError("`--config` takes the path of a file, or ENV, not JSON.")
+        with command.usable("`--config`: the file"):
             return super().cb_config(*args)
 
     @classmethod
     def get_singer_command(cls) -> click.Command:
         """Return the SDK's command, with one line for an error instead of a traceback."""
         return command.Command.of(super().get_singer_command(), cls.__doc__, cls.logger)
-
-
-@contextlib.contextmanager
-def _usable(what: str) -> Iterator[None]:
-    """Raise ConfigError for settings or a state that the SDK cannot use."""
-    try:
-        yield
-    except (SingerSDKError, *command.UNUSABLE) as error:
-        why = f"{type(error).__name__}: {str(error).rstrip('.')}"
-        raise errors.ConfigError(f"The {what} cannot be used: {why}.") from None

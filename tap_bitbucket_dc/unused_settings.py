@@ -36,23 +36,25 @@ GIVE = "Set it in the configuration file, or add `--config ENV` to read environm
 
 
 class Unused(NamedTuple):
-    """A setting that was given and has no effect."""
+    """A setting that was given and has no effect.
+
+    Attributes:
+        what: A sentence with its name.
+        meant: The setting that was meant, "" if none has a similar name.
+    """
 
     what: str
-    """A sentence with its name."""
     meant: str = ""
-    """The setting that was meant, "" if none has a similar name."""
     remedy: str = "Correct its name; `tap-bitbucket-dc --about` lists the settings."
 
 
 def find(
     config: Mapping[str, Any], environment: Mapping[str, str], known: Collection[str]
 ) -> list[Unused]:
-    """Return what has no effect.
+    """Return what was set without effect.
 
     Args:
         config: The settings as the user gave them, without defaults.
-        environment: The environment variables.
         known: The names of all settings.
     """
     found = [_misspelt(name, known) for name in config if name not in known]
@@ -64,22 +66,14 @@ def find(
 
 
 def warn(unused: Sequence[Unused], logger: logging.Logger) -> None:
-    """Log a warning for each setting that has no effect.
-
-    Raises:
-        ConfigError: One of them was to make this run a shard. It would read everything.
-    """
+    """Log a warning for each; raise a ConfigError if one would have limited the run to a shard."""
     for each in unused:
         logger.warning("%s %s", printable(each.what), each.remedy)
     require_none([each for each in unused if each.meant.startswith("shard_")])
 
 
 def require_none(unused: Sequence[Unused]) -> None:
-    """Check that each given setting has an effect.
-
-    Raises:
-        ConfigError: Some have none.
-    """
+    """Raise a ConfigError if a given setting has no effect."""
     if unused:
         remedies = dict.fromkeys(each.remedy for each in unused)
         raise ConfigError(" ".join(each.what for each in unused), remedy=" ".join(remedies))

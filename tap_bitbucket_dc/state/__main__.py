@@ -3,9 +3,6 @@
 ::
 
     tap-bitbucket-dc-state merge 0.json 1.json 2.json > merged.json
-
-Each of the new shards starts from the merged state and continues with its own part. Accepts states
-as the tap writes them or as ``meltano state get`` prints them, and prints the same format.
 """
 
 from __future__ import annotations
@@ -16,6 +13,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from tap_bitbucket_dc.state import MELTANO, STREAM
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ Json = dict[str, Any]
 
 
 class StateError(Exception):
-    """A file contains no state, or two files contradict each other about a repository."""
+    """A file contains no state, or two states disagree about a repository."""
 
 
 MERGE = (
@@ -40,14 +39,13 @@ NOT_RUN = (
 
 
 def merge(states: Mapping[str, Json]) -> Json:
-    """Return one state with all partitions.
+    """Return one state with all partitions, in the format of the states.
 
     Args:
-        states: The states, by the names to use in errors.
+        states: By the names to use in errors.
 
     Raises:
-        StateError: Two states contradict each other about a repository, so their shards did
-            not share the work.
+        StateError: One is no state, or two shards have not shared the work.
     """
     merged: dict[str, tuple[str, Json]] = {}
     for name, state in states.items():
@@ -55,39 +53,30 @@ def merge(states: Mapping[str, Json]) -> Json:
             context = json.dumps(partition.get("context"), sort_keys=True)
             other, known = merged.setdefault(context, (name, partition))
             if known != partition:
-                msg = f"{other} and {name} disagree about {context}"
-                raise StateError(msg)
+                raise StateError(f"{other} and {name} disagree about {context}")
     partitions = [partition for _, partition in merged.values()]
     result = {"bookmarks": {STREAM: {"partitions": partitions}}}
     return {MELTANO: result} if any(MELTANO in state for state in states.values()) else result
 
 
 def _partitions(name: str, state: Json) -> list[Json]:
-    if not state.get(MELTANO, state):
-        msg = f"{name} is empty: {NOT_RUN}"
-        raise StateError(msg)
+    if not (found := state.get(MELTANO, state)):
+        raise StateError(f"{name} is empty: {NOT_RUN}")
     try:
-        found = state.get(MELTANO, state)["bookmarks"][STREAM]["partitions"]
-        if all(isinstance(partition, dict) for partition in found):
-            return list(found)
-    except (AttributeError, KeyError, TypeError):
-        pass
-    msg = f"{name} is not a state with bookmarks, {STREAM}, partitions"
-    raise StateError(msg)
+        return msgspec.convert(found["bookmarks"][STREAM]["partitions"], list[Json])
+    except (LookupError, TypeError, ValueError):
+        raise StateError(f"{name} is not a state with bookmarks, {STREAM}, partitions") from None
 
 
 def _read(file: Path) -> Json:
     try:
         state = json.loads(file.read_text("utf-8").strip() or "{}")
     except FileNotFoundError:
-        msg = f"{file} does not exist: {NOT_RUN}"
-        raise StateError(msg) from None
+        raise StateError(f"{file} does not exist: {NOT_RUN}") from None
     except (OSError, ValueError, RecursionError) as error:
-        msg = f"{file} cannot be read: {error}"
-        raise StateError(msg) from None
+        raise StateError(f"{file} cannot be read: {error}") from None
     if not isinstance(state, dict):
-        msg = f"{file} is not a state, which is a JSON object"
-        raise StateError(msg)
+        raise StateError(f"{file} is not a state, which is a JSON object")
     return state
 
 
@@ -97,11 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="tap-bitbucket-dc-state", description="Work with the states of shards."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    command = commands.add_parser(
-        "merge",
-        help="merge the states in all files and print the result",
-        description=MERGE,
-    )
+    brief = "merge the states in all files and print the result"
+    command = commands.add_parser("merge", help=brief, description=MERGE)
     command.add_argument("files", nargs="+", type=Path, metavar="FILE", help=FILE)
     files = parser.parse_args(arguments).files
     try:

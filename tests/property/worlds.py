@@ -42,9 +42,9 @@ MISLED = "mislead git"
 class QuickTap(TapBitbucketDC):
     """The tap, but it does not sleep before it tries again."""
 
-    def open_run(self) -> AbstractContextManager[Sync]:
+    def open_run(self, **_: Any) -> AbstractContextManager[Sync]:
         throttle = Throttle(self.config["concurrency"], sleep=lambda _: None)
-        return self.new_sync(throttle=throttle).run()
+        return super().open_run(throttle=throttle)
 
 
 class Plan(NamedTuple):
