@@ -13,9 +13,10 @@ from urllib.parse import urlsplit, urlunsplit
 from tap_bitbucket_dc.trailers import co_authors
 
 if TYPE_CHECKING:
-    from tap_bitbucket_dc import bitbucket
+    from collections.abc import Iterator
+
     from tap_bitbucket_dc.bitbucket import Person, Project, Repository
-    from tap_bitbucket_dc.extract.found import DefaultBranch
+    from tap_bitbucket_dc.extract.found import CommitPage, DefaultBranch
 
 Record = dict[str, Any]
 
@@ -81,46 +82,37 @@ def default_branch(repository: Repository, project_key: str, found: DefaultBranc
     }
 
 
-class CommitRecords:
-    """Makes the records of the commits of one repository's default branch."""
+def commits(
+    page: CommitPage,
+    repository: Repository,
+    project_key: str,
+    branch: str | None,
+    start_date: int | None,
+) -> Iterator[Record]:
+    """Yield the records of a page of commits.
 
-    def __init__(
-        self, repository: Repository, project_key: str, branch: str | None, start: int | None
-    ) -> None:
-        """Keep what all records of the repository share.
-
-        Args:
-            repository: As Bitbucket lists it.
-            project_key: Of its project.
-            branch: Display id of its default branch, None if it has none.
-            start: Commits before this date yield no record; milliseconds since 1970, None for all.
-        """
-        self._id = repository.id
-        self._slug = repository.slug
-        self._project_key = project_key
-        self._branch = branch
-        self._start = start
-        url = repository.url
-        self._url = url and f"{url.removesuffix('/browse')}/commits/"
-
-    def record(self, commit: bitbucket.Commit, *, on_default_branch: bool) -> Record | None:
-        """Return the record of a commit, None if it is before the start date."""
+    Args:
+        branch: Display id of the default branch.
+        start_date: Commits before it yield no record; milliseconds since 1970, None for all.
+    """
+    url = repository.url and f"{repository.url.removesuffix('/browse')}/commits/"
+    for commit in page.values:
         # This runs for every commit. Small functions would make it three times as slow.
         committed_at, authored_at = commit.committer_timestamp, commit.author_timestamp
-        if self._start is not None and committed_at is not None and committed_at < self._start:
-            return None
+        if start_date is not None and committed_at is not None and committed_at < start_date:
+            continue
         committed = timestamp(committed_at)
         authored = committed if authored_at == committed_at else timestamp(authored_at)
         author = by_name, by_email, by_username, by_id, by_type = _person(commit.author)
         same = commit.committer == commit.author
         name, email, username, user_id, type_ = author if same else _person(commit.committer)
         message, properties = commit.message, commit.properties
-        return {
-            "repository_id": self._id,
-            "project_key": self._project_key,
-            "repository_slug": self._slug,
-            "branch": self._branch,
-            "on_default_branch": on_default_branch,
+        yield {
+            "repository_id": repository.id,
+            "project_key": project_key,
+            "repository_slug": repository.slug,
+            "branch": branch,
+            "on_default_branch": page.on_default_branch,
             "id": commit.id,
             "display_id": commit.display_id,
             "message": message,
@@ -140,7 +132,7 @@ class CommitRecords:
             "parent_ids": [parent.id for parent in commit.parents],
             "is_merge": len(commit.parents) > 1,
             "issue_keys": [] if properties is None else list(properties.issue_keys),
-            "url": self._url and f"{self._url}{commit.id}",
+            "url": url and f"{url}{commit.id}",
         }
 
 
