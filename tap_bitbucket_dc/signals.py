@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
 
 def end_at_once(number: int, _frame: FrameType | None = None) -> None:
     """End the process at once, with the exit code of the signal."""
@@ -23,5 +21,5 @@ def end_at_once(number: int, _frame: FrameType | None = None) -> None:
 
 def obey_at_once() -> None:
     """Let a signal end the process at once, until the tap installs its own handlers."""
-    for number in SIGNALS:
-        signal.signal(number, end_at_once)
+    signal.signal(signal.SIGINT, end_at_once)
+    signal.signal(signal.SIGTERM, end_at_once)
