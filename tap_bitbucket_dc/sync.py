@@ -21,7 +21,7 @@ from tap_bitbucket_dc.settings import require_one_login, start_date
 from tap_bitbucket_dc.signals import end_at_once
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from typing import Self
 
     from tap_bitbucket_dc.bitbucket import Throttle
@@ -41,7 +41,6 @@ class Stop:
     """Whether a signal has asked the run to stop."""
 
     def __init__(self, writer: MessageWriter) -> None:
-        """Keep the writer, in which the main thread may be blocked."""
         self._writer = writer
         self.signal: int | None = None
         self.is_heard = False
@@ -88,7 +87,6 @@ class Sync:
 
         Args:
             config: The settings with their defaults.
-            stop: Set when a signal arrives.
             throttle: Replaces the default one, for example in tests.
 
         Raises:
@@ -100,9 +98,9 @@ class Sync:
         self.filters = Filters(config)
         self.start_date = start_date(config)
         """Milliseconds since 1970, None if it is not set."""
-        client = Client(Options.of(config), throttle=throttle)
+        self._client = Client(Options.of(config), throttle=throttle)
         self.crawl = Crawl(
-            client,
+            self._client,
             self.filters,
             state.bookmark,
             wanted=wanted,
@@ -110,8 +108,7 @@ class Sync:
             on_wait=self.checkpoint,
         )
         self.metrics = metrics
-        self._usage = client.usage
-        self.progress = Progress(client, self.crawl)
+        self.progress = Progress(self._client, self.crawl)
         self._stop = stop
 
     @contextlib.contextmanager
@@ -142,7 +139,7 @@ class Sync:
     def _end(self) -> None:
         """Write what was read and the final STATE; stop here if a signal has asked for it."""
         self.writer.finish()
-        self.metrics.log(self._usage.by_endpoint())
+        self.metrics.log(self._client.usage.by_endpoint())
         self.progress.log_summary()
         self._stop.is_heard = False
         if self._stop.signal:
@@ -153,45 +150,42 @@ class Sync:
 class Progress:
     """Logs how far a run is, every few seconds and at its end."""
 
-    def __init__(
-        self, client: Client, crawl: Crawl, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, client: Client, crawl: Crawl) -> None:
         """Start the clock."""
         self._client = client
         self._crawl = crawl
-        self._clock = clock
-        self._started = self._logged = clock()
+        self._started = self._logged = time.monotonic()
         self.commits = 0
         """Commits written so far."""
 
     def log_when_due(self) -> None:
         """Log a line, unless the last one was logged only a few seconds ago."""
-        now = self._clock()
+        now = time.monotonic()
         if now - self._logged >= INTERVAL:
             self._logged = now
-            logger.info("%s%s", self._so_far(now), self._remaining(now))
+            seconds = now - self._started
+            logger.info("%s%s", self._so_far(seconds), self._remaining(seconds))
 
     def log_summary(self) -> None:
         """Log the last line."""
-        now = self._clock()
-        logger.info("%s in %s", self._so_far(now), _in_words(now - self._started))
+        seconds = time.monotonic() - self._started
+        logger.info("%s in %s", self._so_far(seconds), _in_words(seconds))
 
-    def _so_far(self, now: float) -> str:
+    def _so_far(self, seconds: float) -> str:
         known, requests = self._crawl.listing.known, self._client.requests
-        rate = requests / max(now - self._started, 0.001)
         return (
             f"{self._crawl.done:,} of {known:,} repositories, {self.commits:,} commits, "
-            f"{requests:,} requests ({rate:,.0f} per second)"
+            f"{requests:,} requests ({requests / max(seconds, 0.001):,.0f} per second)"
         )
 
-    def _remaining(self, now: float) -> str:
+    def _remaining(self, seconds: float) -> str:
         """Return an estimate that assumes that repositories take about equally long."""
         done, listing = self._crawl.done, self._crawl.listing
         if not done:
             return ""
-        seconds = (listing.known - done) / done * (now - self._started)
+        left = _in_words((listing.known - done) / done * seconds)
         more = "" if listing.complete else " or more, because not all are listed yet"
-        return f", about {_in_words(seconds)} left{more}"
+        return f", about {left} left{more}"
 
 
 def _in_words(seconds: float) -> str:
