@@ -91,13 +91,6 @@ class BatchConfig(msgspec.Struct, forbid_unknown_fields=True):
         return found
 
 
-class Read(msgspec.Struct):
-    """What a state says about the files whose messages were sent before it."""
-
-    run: str = ""
-    count: int = 0
-
-
 class Files:
     """The files of this run, and those left over from earlier runs."""
 
@@ -140,8 +133,12 @@ class Files:
         # Not as_uri: targets built with the SDK do not decode its %20.
         return path.as_uri() if path.protocol not in {"", "file"} else f"file://{path.path}"
 
-    def remove_earlier(self, read: Read) -> None:
+    def remove_earlier(self, read_run: str = "", read: int = 0) -> None:
         """Remove the files of earlier runs that a target has read, and those left behind.
+
+        Args:
+            read_run: A run of which a target has read the first files.
+            read: How many of them.
 
         Raises:
             ConfigError: The storage cannot be used.
@@ -151,7 +148,7 @@ class Files:
                 newest = max(files)
                 written = files[newest].stat().st_mtime  # 0 if the storage does not know
                 is_left = written and time.time() - written > KEPT
-                up_to = newest if is_left else read.count if run == read.run else 0
+                up_to = newest if is_left else read if run == read_run else 0
                 for number, path in files.items():
                     if number <= up_to:
                         _remove(path)
@@ -205,11 +202,11 @@ class BatchWriter(MessageWriter):
         Raises:
             ConfigError: The storage cannot be used.
         """
-        try:
-            read = msgspec.convert(self._state.value.get(KEY) or {}, Read)
-        except msgspec.ValidationError:
-            read = Read()
-        self._files.remove_earlier(read)
+        match self._state.value.get(KEY):
+            case {"run": str(run), "count": int(count)}:
+                self._files.remove_earlier(run, count)
+            case _:
+                self._files.remove_earlier()
 
     def write_message(self, message: Message) -> None:
         """Write a message; records go to a file, and no STATE overtakes them."""

@@ -10,12 +10,14 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
+from tap_bitbucket_dc import schemas
+from tap_bitbucket_dc.bitbucket.models import Origin, Person
 from tap_bitbucket_dc.trailers import co_authors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tap_bitbucket_dc.bitbucket import Person, Project, Repository
+    from tap_bitbucket_dc.bitbucket import Project, Repository
     from tap_bitbucket_dc.extract.found import CommitPage, DefaultBranch
 
 Record = dict[str, Any]
@@ -28,40 +30,22 @@ _SECONDS = [f"{second:02}Z" for second in range(60)]
 
 def project(project: Project) -> Record:
     """Return the record of a project."""
-    return {
-        "id": project.id,
-        "key": project.key,
-        "name": project.name,
-        "description": project.description,
-        "public": project.public,
-        "type": project.type,
-        "owner_username": project.owner.name if project.owner else None,
-        "owner_user_id": project.owner.id if project.owner else None,
-        "url": project.url,
+    owner = project.owner or Person()
+    return _columns(schemas.PROJECT, project) | {
+        "owner_username": owner.name,
+        "owner_user_id": owner.id,
     }
 
 
 def repository(repository: Repository, project: Project) -> Record:
     """Return the record of a repository of that project."""
-    origin = repository.origin
-    return {
-        "id": repository.id,
+    origin = repository.origin or Origin()
+    return _columns(schemas.REPOSITORY, repository) | {
         "project_id": project.id,
         "project_key": project.key,
-        "slug": repository.slug,
-        "name": repository.name,
-        "description": repository.description,
-        "hierarchy_id": repository.hierarchy_id,
-        "scm_id": repository.scm_id,
-        "state": repository.state,
-        "status_message": repository.status_message,
-        "forkable": repository.forkable,
-        "public": repository.public,
-        "archived": repository.archived,
-        "origin_id": origin.id if origin else None,
-        "origin_project_key": origin.project.key if origin and origin.project else None,
-        "origin_slug": origin.slug if origin else None,
-        "url": repository.url,
+        "origin_id": origin.id,
+        "origin_project_key": origin.project and origin.project.key,
+        "origin_slug": origin.slug,
         "clone_url_http": _without_user(repository.clone_url("http")),
         "clone_url_ssh": repository.clone_url("ssh"),
     }
@@ -69,17 +53,17 @@ def repository(repository: Repository, project: Project) -> Record:
 
 def default_branch(repository: Repository, project_key: str, found: DefaultBranch) -> Record:
     """Return the record of a repository's default branch, whatever its status."""
-    branch = found.branch
-    return {
+    return _columns(schemas.DEFAULT_BRANCH, found.branch) | {
         "repository_id": repository.id,
         "project_key": project_key,
         "repository_slug": repository.slug,
         "status": found.status,
-        "id": branch.id if branch else None,
-        "display_id": branch.display_id if branch else None,
-        "type": branch.type if branch else None,
-        "latest_commit": branch.latest_commit if branch else None,
     }
+
+
+def _columns(schema: dict[str, Any], found: object) -> Record:
+    """Return all columns of a stream; those that an object has no attribute for are null."""
+    return {name: getattr(found, name, None) for name in schema["properties"]}
 
 
 def commits(

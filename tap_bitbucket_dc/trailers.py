@@ -14,7 +14,6 @@ CO_AUTHORS = "co-authored-by"
 _KEY = re.compile(r"([0-9A-Za-z-]+)[ \t]*:", re.ASCII)
 _BLANKS = " \t\r\n"  # what git treats as white space
 _GENERATED = ("Signed-off-by: ", "(cherry picked from commit ")
-_COMMENT = "#"
 
 
 def co_authors(message: str) -> list[str]:
@@ -39,7 +38,7 @@ def _trailers(message: str) -> list[tuple[str, str]]:
         if line[:1] in _BLANKS and goes_on:
             key, value = found.pop()
             found.append((key, f"{value} {line}"))
-        elif goes_on := (match := _KEY.match(line)) is not None and line[0] != _COMMENT:
+        elif goes_on := (match := _KEY.match(line)) is not None:
             found.append((match[1].lower(), line[match.end() :]))
     return found
 
@@ -50,11 +49,11 @@ def _block(lines: list[str]) -> list[str]:
     Other lines may appear among trailers only if git itself wrote one of the trailers and at least
     a quarter of the lines are trailers.
     """
-    while lines and (lines[-1].startswith(_COMMENT) or not lines[-1].strip(_BLANKS)):
+    while lines and (lines[-1].startswith("#") or not lines[-1].strip(_BLANKS)):
         lines.pop()
     blank = [number for number, line in enumerate(lines) if not line.strip(_BLANKS)]
     start = blank[-1] + 1 if blank else 0
-    if all(not line.strip(_BLANKS) for line in lines[:start]):
+    if len(blank) == start:
         return []  # it is the first paragraph, too
     trailers, others, generated = _counted(lines[start:])
     if (generated and trailers * 3 >= others) or (trailers and not others):
@@ -70,7 +69,7 @@ def _counted(lines: list[str]) -> tuple[int, int, bool]:
     trailers = others = indented = 0
     generated = False
     for line in reversed(lines):
-        if line.startswith(_COMMENT):
+        if line.startswith("#"):
             others, indented = others + indented, 0
         elif line.startswith(_GENERATED):
             trailers, indented, generated = trailers + 1, 0, True

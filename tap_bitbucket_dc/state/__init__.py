@@ -55,16 +55,6 @@ class Bookmark(NamedTuple):
     rows: int = 0
 
 
-class _Context(msgspec.Struct):
-    repository_id: int
-
-
-class _Key(msgspec.Struct):
-    """What a partition cannot do without."""
-
-    context: _Context
-
-
 class _Reading(msgspec.Struct):
     until: Annotated[str, msgspec.Meta(pattern=r"\A([0-9a-f]{40})?\Z")]
     start: Annotated[int, msgspec.Meta(ge=0)]
@@ -157,8 +147,8 @@ class State:
         others = 0
         for partition in stream.get("partitions", []):
             try:
-                repository_id = msgspec.convert(partition, _Key).context.repository_id
-            except msgspec.ValidationError:
+                repository_id = msgspec.convert(partition["context"]["repository_id"], int)
+            except (LookupError, TypeError, msgspec.ValidationError):
                 logger.warning("A partition of the state names no repository: ignored")
                 continue
             if ours(repository_id):
