@@ -1,17 +1,12 @@
 """Writes records to files, and BATCH messages that name them.
 
-A file contains records of one stream and any number of repositories. It is complete before its
-message is sent. The STATE that names the ranges of its records is sent before that message, as
-``writer`` explains.
-
-Which files may be removed? A target does not tell the tap when it has read a file. So the state
-counts the files whose messages were sent before it::
+A file contains records of one stream and any number of repositories. A target does not tell the tap
+when it has read a file, so the state counts the files whose messages were sent before it::
 
     {"bookmarks": {…}, "batch_files": {"run": "0b1f…", "count": 12}}
 
-A target returns a state once everything before it is loaded, so a run that starts from this state
-removes the first 12 files of run ``0b1f…``. Files that no state confirms belong to another job, or
-to a run that was killed. They are removed ``KEPT`` seconds after the last of them was written.
+A run that starts from this state removes the first 12 files of run ``0b1f…``. Files that no state
+confirms belong to another job, or to a run that was killed: they are removed after ``KEPT``.
 """
 
 from __future__ import annotations
@@ -75,11 +70,7 @@ class BatchConfig(msgspec.Struct, forbid_unknown_fields=True):
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> BatchConfig:
-        """Return the setting.
-
-        Raises:
-            ConfigError: It is wrong.
-        """
+        """Return the setting; raises ConfigError if it is wrong."""
         try:
             found = msgspec.convert(config["batch_config"], cls)
             address = urlsplit(found.storage.root)
@@ -95,7 +86,6 @@ class Files:
     """The files of this run, and those left over from earlier runs."""
 
     def __init__(self, config: BatchConfig) -> None:
-        """Choose the file names; create nothing yet."""
         self.encoding = {"format": "jsonl", "compression": config.encoding.compression or "none"}
         self.run = uuid.uuid4().hex
         self.count = 0
@@ -114,11 +104,7 @@ class Files:
         return directory
 
     def write(self, stream: str, lines: bytes) -> str:
-        """Write a file, and return its URL once it is complete.
-
-        Raises:
-            ConfigError: It cannot be written.
-        """
+        """Write a file, and return its URL; raises ConfigError if it cannot be written."""
         self.count += 1
         stream = re.sub("[^A-Za-z0-9_.-]", "_", stream)
         name = f"{self._prefix}{stream}-{self.run}-{self.count}.jsonl"
@@ -137,8 +123,7 @@ class Files:
         """Remove the files of earlier runs that a target has read, and those left behind.
 
         Args:
-            read_run: A run of which a target has read the first files.
-            read: How many of them.
+            read_run: A run of which a target has read the first ``read`` files.
 
         Raises:
             ConfigError: The storage cannot be used.
@@ -197,11 +182,7 @@ class BatchWriter(MessageWriter):
         self._bytes_in_files = 0  # that no message has named yet
 
     def start(self) -> None:
-        """Remove the files of earlier runs.
-
-        Raises:
-            ConfigError: The storage cannot be used.
-        """
+        """Remove the files of earlier runs; raises ConfigError if the storage cannot be used."""
         match self._state.value.get(KEY):
             case {"run": str(run), "count": int(count)}:
                 self._files.remove_earlier(run, count)

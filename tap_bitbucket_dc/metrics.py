@@ -1,7 +1,6 @@
 """The records, requests and durations of a run, as the SDK's METRIC lines in the log.
 
-The SDK would log them for each context, which means for each repository. Here each stream gets one
-line of each kind at the end of the run.
+The SDK would log them for each repository. Here each stream gets one line of each kind, at the end.
 """
 
 from __future__ import annotations

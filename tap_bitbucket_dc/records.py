@@ -73,11 +73,11 @@ def commits(
     branch: str | None,
     start_date: int | None,
 ) -> Iterator[Record]:
-    """Yield the records of a page of commits.
+    """Yield the records of a page. Commits before ``start_date`` have none.
 
     Args:
         branch: Display id of the default branch.
-        start_date: Commits before it yield no record; milliseconds since 1970, None for all.
+        start_date: Milliseconds since 1970, None for all commits.
     """
     url = repository.url and f"{repository.url.removesuffix('/browse')}/commits/"
     for commit in page.values:

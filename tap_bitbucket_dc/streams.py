@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from singer_sdk import Tap
     from singer_sdk.helpers.types import Context
 
-    from tap_bitbucket_dc.extract.crawl import Turn
     from tap_bitbucket_dc.records import Record
     from tap_bitbucket_dc.sync import Sync
 
@@ -41,9 +40,8 @@ QUIET = (BitbucketError, OSError, AbortedSyncFailedException, AbortedSyncPausedE
 class BitbucketStream(Stream):
     """The few places where the SDK's behaviour is changed.
 
-    The SDK writes a STATE of all partitions after each child sync and a SCHEMA for each parent,
-    and searches all partitions for each record. Time and size would grow with the square of the
-    number of repositories.
+    Its STATE after each child sync, SCHEMA for each parent and search of all partitions for each
+    record would make time and size grow with the square of the number of repositories.
     """
 
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # `records` makes them conform
@@ -90,7 +88,7 @@ class BitbucketStream(Stream):
         context: Context | None = None,
         *,
         write_messages: bool = True,  # noqa: ARG002 only the SDK's own BATCH messages want False
-    ) -> Generator[dict[str, Any], Any, Any]:
+    ) -> Generator[Record, Any, Any]:
         """Write the record of each row, then sync its children."""
         write = self._record_writer() if self.selected else None
         is_limited = self.ABORT_AT_RECORD_COUNT is not None
@@ -147,7 +145,6 @@ class Projects(BitbucketStream):
     primary_keys = ("id",)
 
     def __init__(self, tap: Tap, open_run: Callable[[], AbstractContextManager[Sync]]) -> None:
-        """Keep the function that opens a run."""
         super().__init__(tap)
         self._open_run = open_run
 
@@ -166,11 +163,9 @@ class Projects(BitbucketStream):
         write, ours = super()._record_writer(), self.run.filters.shard
         return lambda record: write(record) if ours(record["id"]) else None
 
-    def _sync_records(
-        self, context: Context | None = None, *, write_messages: bool = True
-    ) -> Generator[dict[str, Any], Any, Any]:
+    def _sync_records(self, *args: Any, **options: Any) -> Generator[Record, Any, Any]:  # noqa: ANN401 as there
         with self._open_run() as self.run:
-            yield from super()._sync_records(context, write_messages=write_messages)
+            yield from super()._sync_records(*args, **options)
 
 
 class Repositories(BitbucketStream):
@@ -202,9 +197,9 @@ class DefaultBranches(BitbucketStream):
 
     def get_records(self, context: Context | None) -> Iterator[Record]:  # noqa: ARG002
         """Yield the record of the repository's default branch; none if it could not be read."""
-        turn: Turn = self.given["turn"]
+        turn, project = self.given["turn"], self.given["project"]
         for found in turn.default_branches():
-            yield records.default_branch(turn.repository, self.given["project"].key, found)
+            yield records.default_branch(turn.repository, project.key, found)
 
 
 class Commits(BitbucketStream):
@@ -218,7 +213,7 @@ class Commits(BitbucketStream):
     state_partitioning_keys = ("repository_id",)
 
     def get_records(self, context: Context | None) -> Iterator[Record]:  # noqa: ARG002
-        """Yield the records of the repository's new and removed commits.
+        """Yield the records of new and removed commits.
 
         The state names a range before its records; the head moves after them.
         """

@@ -54,10 +54,7 @@ class Stop:
     def _watch(self, signal: int) -> None:
         """End the process if the target does not read: the main thread would wait in vain."""
         end = time.monotonic() + MOST_PATIENCE
-        while time.monotonic() < end:
-            since = self._writer.waiting_since
-            if since is not None and time.monotonic() - since > PATIENCE:
-                break
+        while (now := time.monotonic()) < min(end, (self._writer.waiting_since or now) + PATIENCE):
             time.sleep(0.1)
         end_at_once(signal)
 
@@ -83,15 +80,7 @@ class Sync:
         metrics: Metrics,
         throttle: Throttle | None = None,
     ) -> None:
-        """Check the settings; send no request yet.
-
-        Args:
-            config: The settings with their defaults.
-            throttle: Replaces the default one, for example in tests.
-
-        Raises:
-            ConfigError: A setting is wrong.
-        """
+        """Check the settings, and raise ConfigError if one is wrong; send no request yet."""
         require_one_login(config)
         self.state = state
         self.writer = writer
@@ -113,11 +102,7 @@ class Sync:
 
     @contextlib.contextmanager
     def run(self) -> Iterator[Self]:
-        """Open the run; once everything is written, raise what went wrong on the way.
-
-        Raises:
-            BitbucketError: See ``Crawl.finish``.
-        """
+        """Open the run; once everything is written, raise what ``Crawl.finish`` raises."""
         self.writer.start()
         self._stop.is_heard = True
         with self.crawl:
@@ -151,7 +136,6 @@ class Progress:
     """Logs how far a run is, every few seconds and at its end."""
 
     def __init__(self, client: Client, crawl: Crawl) -> None:
-        """Start the clock."""
         self._client = client
         self._crawl = crawl
         self._started = self._logged = time.monotonic()
@@ -159,7 +143,7 @@ class Progress:
         """Commits written so far."""
 
     def log_when_due(self) -> None:
-        """Log a line, unless the last one was logged only a few seconds ago."""
+        """Log a line, unless the last one is only a few seconds old."""
         now = time.monotonic()
         if now - self._logged >= INTERVAL:
             self._logged = now

@@ -1,7 +1,5 @@
 """The trailers of a commit message, as ``git interpret-trailers`` finds them.
 
-Knows only the format of messages, neither Bitbucket nor Singer.
-
 Source: trailer.c of git 2.39, and https://git-scm.com/docs/git-interpret-trailers.
 """
 
@@ -46,8 +44,7 @@ def _trailers(message: str) -> list[tuple[str, str]]:
 def _block(lines: list[str]) -> list[str]:
     """Return the lines of the last paragraph if it has trailers; never those of the first one.
 
-    Other lines may appear among trailers only if git itself wrote one of the trailers and at least
-    a quarter of the lines are trailers.
+    Other lines may be among them if git wrote one, and a quarter of the lines are trailers.
     """
     while lines and (lines[-1].startswith("#") or not lines[-1].strip(_BLANKS)):
         lines.pop()

@@ -132,9 +132,6 @@ class MessageWriter(GenericSingerWriter[bytes, "Message"]):
 
 
 def abandon_stdout() -> None:
-    """Discard what has not been written yet.
-
-    Otherwise the interpreter tries to flush it at exit, and prints an error.
-    """
+    """Discard what is not written yet: at exit, trying to flush it would print an error."""
     if sys.stdout is not None:  # None if it was closed before the start
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -7,11 +7,10 @@
        "replication_key_value": "2026-11-20T08:00:00Z", "head": "76c728b9…",
        "reading": {"until": "9f2c…", "start": 4000, "rows": 4000}, "repository": "PAY/ledger"}]}}}
 
-``replication_key_value``, the newest committer date seen, is informational. Decisions use ``head``:
-all commits reachable from it have been written. ``reading`` is present while the commits up to
-``until`` are being read, and enters the state **before** the first of them is written. Otherwise
-the next run could not tell which of them a rewrite has removed since. Does not know how commits
-are read.
+Decisions use ``head``: all commits reachable from it have been written. ``reading`` is present
+while the commits up to ``until`` are being read. It enters the state **before** the first of them
+is written; otherwise the next run could not tell which of them a rewrite has removed since.
+``replication_key_value``, the newest committer date seen, is informational.
 """
 
 from __future__ import annotations
@@ -101,11 +100,7 @@ def unwrapped(state: object) -> object:
 
 
 def validate(state: object) -> None:
-    """Check that a state has the shape of one, and can be written again.
-
-    Raises:
-        ConfigError: It cannot be used. Entries of other streams are checked, but not changed.
-    """
+    """Raise ConfigError for a state that has another shape, or cannot be written again."""
     try:
         msgspec.convert(state, _Shape)
         bookmarks = msgspec.convert(state, Json).get("bookmarks", {})
@@ -128,7 +123,6 @@ class State:
     """
 
     def __init__(self) -> None:
-        """Start without any partition."""
         self.value: Json = {}
         """The Singer state, as it may be written now."""
         self.changed = False
@@ -137,7 +131,7 @@ class State:
         self._done: dict[int, tuple[Bookmark, str]] = {}
 
     def load(self, value: Json, ours: Callable[[int], bool] = lambda _: True) -> None:
-        """Take over a state; it is modified from now on.
+        """Take over a state, which is modified from now on.
 
         Args:
             ours: Whether this shard reads a repository. Partitions of others are removed: an
@@ -187,9 +181,7 @@ class State:
     def begin(self, repository: Repository, resume_at: Bookmark, flush: Callable[[], None]) -> None:
         """Make the state name the range of the commits that are about to be written.
 
-        Args:
-            resume_at: What the state must say; its start may lag behind.
-            flush: Called if what was ``done`` before must be written first.
+        Its ``start`` may lag behind. ``flush`` is called if what is ``done`` must be written first.
         """
         if self.bookmark(repository.id)[:2] == resume_at[:2]:
             return
@@ -199,11 +191,7 @@ class State:
         self.changed = True
 
     def done(self, repository: Repository, then: Bookmark, newest: str = "") -> None:
-        """Note what the state may say once all that was written has left the process.
-
-        Args:
-            newest: The newest committer date that was written, if any.
-        """
+        """Note what the state may say, and the newest date, once all is out of the process."""
         _, before = self._done.get(repository.id, (then, ""))
         self._done[repository.id] = then, max(newest, before)
         self._partition(repository)
@@ -218,8 +206,7 @@ class State:
             self.changed = True
         emptied = [id_ for id_, (then, _) in self._done.items() if then == Bookmark()]
         self._done.clear()
-        if emptied:
-            self.drop(emptied)
+        self.drop(emptied)
 
     def names(self) -> dict[int, str | None]:
         """Return the ``KEY/slug`` last known, None if it was too long, by repository id."""
