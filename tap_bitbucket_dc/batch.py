@@ -40,7 +40,6 @@ KEY = "batch_files"  # of the state
 KEPT = 24 * 60 * 60  # seconds
 MOST_BYTES = 16 * 1024 * 1024  # of the records in a file, before it is compressed
 RUN_AND_NUMBER = re.compile(r"-([0-9a-f]{32})-(\d+)\.jsonl(\.gz)?\Z")
-FASTEST = 1  # of gzip's levels: the files are short-lived
 
 
 class Encoding(msgspec.Struct, forbid_unknown_fields=True):
@@ -110,7 +109,7 @@ class Files:
         name = f"{self._prefix}{stream}-{self.run}-{self.count}.jsonl"
         if self.encoding["compression"] == "gzip":
             name += ".gz"
-            lines = gzip.compress(lines, FASTEST)
+            lines = gzip.compress(lines, compresslevel=1)  # the fastest: they are short-lived
         try:
             path = self._directory / name
             path.write_bytes(lines)
