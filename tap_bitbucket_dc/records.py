@@ -121,7 +121,7 @@ def commits(
 
 
 def timestamp(since_1970: object) -> str | None:
-    """Return RFC 3339 in UTC of milliseconds since 1970, None outside years 1 to 9999.
+    """Return milliseconds since 1970 as RFC 3339 in UTC, None outside years 1 to 9999.
 
     >>> timestamp(1700137400000)
     '2023-11-16T12:23:20Z'

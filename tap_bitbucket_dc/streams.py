@@ -1,8 +1,7 @@
 """The streams: Projects > Repositories > DefaultBranches, Commits.
 
-Knows Singer, and gets its rows from the run that ``Projects`` opens. A row of a parent is the
-context of its children, from which ``preprocess_context`` removes everything except ids, so that
-nothing else reaches the state or the log.
+A row of a parent is the context of its children. ``preprocess_context`` removes everything except
+ids from it, so that nothing else reaches the state or the log.
 """
 
 from __future__ import annotations

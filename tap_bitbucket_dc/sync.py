@@ -1,7 +1,7 @@
 """One run of the tap: what it needs, how it ends, and the progress it logs.
 
-Builds the client and the crawl from the settings. Whatever ends a run, what was read is written
-first, and the state says so, unless the target has stopped reading.
+Whatever ends a run, what was read is written first, and the state says so, unless the target has
+stopped reading.
 """
 
 from __future__ import annotations
@@ -60,14 +60,7 @@ class Stop:
 
 
 class Sync:
-    """One run, from the first request to the final STATE.
-
-    ::
-
-        with Sync(config, state, writer, wanted=…, stop=…, metrics=…).run() as sync:
-            for project, turns in sync.crawl.projects():
-                ...
-    """
+    """One run, from the first request to the final STATE: ``with Sync(…).run() as sync``."""
 
     def __init__(  # noqa: PLR0913 what a run depends on
         self,

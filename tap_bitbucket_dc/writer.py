@@ -2,7 +2,7 @@
 
 Records wait in memory until there are enough of them, or until ``MOST_SECONDS`` have passed. A
 STATE that names the ranges they come from is written **before** them (see ``state``). The next
-STATE says that they have been written. Does not know where records come from.
+STATE says that they have been written.
 """
 
 from __future__ import annotations

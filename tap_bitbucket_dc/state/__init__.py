@@ -118,8 +118,8 @@ def validate(state: object) -> None:
 class State:
     """A Singer state whose partitions are found by repository id.
 
-    A range enters it in steps: ``begin`` before its commits are written, ``done`` after that, and
-    ``settle`` once everything written has left the process.
+    A range enters it with ``begin`` before its commits are written, ``done`` after that, and
+    ``settle`` once they have left the process.
     """
 
     def __init__(self) -> None:
