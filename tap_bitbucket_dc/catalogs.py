@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from singer_sdk.singerlib import CatalogEntry, Metadata, MetadataMapping, Schema
 
+from tap_bitbucket_dc.bitbucket.errors import ConfigError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -44,3 +46,20 @@ def complete(catalog: Catalog, streams: Iterable[Stream]) -> None:
             for column in needed:
                 automatic = Metadata.InclusionType.AUTOMATIC
                 entry.metadata["properties", column].inclusion = automatic
+
+
+def require_selection(catalog: Catalog, streams: Iterable[Stream]) -> None:
+    """Check that a complete catalog selects at least one of the tap's streams.
+
+    Raises:
+        ConfigError: It selects none.
+    """
+    names = [stream.name for stream in streams]
+    if not any(catalog[name].metadata.resolve_selection()[()] for name in names):
+        raise ConfigError(
+            f"No stream is selected. The streams are {', '.join(names)}.",
+            remedy=(
+                "Select at least one; `meltano select --list --all tap-bitbucket-dc` shows what "
+                "your patterns select."
+            ),
+        )

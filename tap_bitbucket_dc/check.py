@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pendulum
 
 from tap_bitbucket_dc.bitbucket import Client, Options, errors
-from tap_bitbucket_dc.bitbucket.client import API
 from tap_bitbucket_dc.bitbucket.connection import base_url
 from tap_bitbucket_dc.bitbucket.errors import printable
+from tap_bitbucket_dc.bitbucket.reader import API
 from tap_bitbucket_dc.extract.crawl import Crawl, Wanted
 from tap_bitbucket_dc.extract.filters import Filters
 from tap_bitbucket_dc.extract.found import DefaultBranch
@@ -124,7 +124,7 @@ class Check:
     def _list(self) -> list[Repository]:
         listed = [[turn.repository for turn in turns] for _, turns in self._crawl.projects()]
         repositories = list(itertools.chain.from_iterable(listed))
-        user = self._client.user
+        user = self._client.login.user
         self._tell(f"Login: {printable(user)}" if user else "Login: the server does not report it")
         self._tell(
             f"Visible after the filters: projects {len(listed):,}, "
@@ -175,7 +175,7 @@ class Check:
     def _gap(self, latency: float, started: float) -> float:
         """Return about how many seconds a sync would leave between two requests."""
         gap = max(latency / self._concurrency, 1 / (self._per_second or math.inf))
-        if not self._client.throttled:
+        if not self._client.usage.throttled:
             return gap
         self._tell("Pace: the server has asked this check to slow down (429)")
         return max(gap, (time.monotonic() - started) / self._client.requests)

@@ -20,17 +20,21 @@ from singer_sdk.singerlib import Catalog
 from tap_bitbucket_dc import redaction
 from tap_bitbucket_dc.bitbucket import errors
 from tap_bitbucket_dc.secret_settings import hide_arguments, hide_environment
+from tap_bitbucket_dc.unused_settings import require_none
 from tap_bitbucket_dc.writer import abandon_stdout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Self
 
-    from singer_sdk import Tap
-
 
 UNUSABLE = (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError)
 """What is raised for a file that is missing, or contains JSON of another shape."""
+
+NO_STATE = (
+    "For a first run, write {} to the file, or leave `--state` out. Otherwise restore the last "
+    "run's state: without it, everything is read again."
+)
 
 
 class Command(SingerCommand):
@@ -82,12 +86,15 @@ class Command(SingerCommand):
         try:
             return super().make_context(*args, **kwargs)
         except click.BadParameter as error:
-            raise errors.ConfigError(error.format_message()) from None
+            is_state = error.param is not None and error.param.name == "state"
+            remedy = NO_STATE if is_state else ""
+            what = f"{error.format_message().rstrip('.')}."
+            raise errors.ConfigError(what, remedy=remedy) from None
         except click.UsageError as error:
             raise click.UsageError(redaction.hidden(error.format_message()), error.ctx) from None
 
 
-def run_check(tap_class: type[Tap], given: Any) -> None:  # noqa: ANN401 the SDK's
+def run_check(tap_class: Any, given: Any) -> None:  # noqa: ANN401 the tap, and the SDK's options
     """Say in plain words whether a sync would work.
 
     Raises:
@@ -99,7 +106,9 @@ def run_check(tap_class: type[Tap], given: Any) -> None:  # noqa: ANN401 the SDK
     level = tap_class.logger.level
     tap_class.logger.setLevel(logging.WARNING)  # the report itself goes to stdout
     try:
-        config = tap_class(config=given.config, parse_env_config=given.parse_env).config
+        tap = tap_class(config=given.config, parse_env_config=given.parse_env)
+        config = tap.config
+        require_none(tap.unused_settings)
         check(config, _tell)
     except errors.BitbucketError as error:
         _tell(failure(error, config))
@@ -120,6 +129,21 @@ def config_files(*paths: str) -> None:
     """
     if any("{" in path or "\n" in path for path in paths):
         raise errors.ConfigError("`--config` takes the path of a file, or ENV, not JSON.")
+
+
+def state_file(file: IO[str] | None) -> IO[str] | None:
+    """Check that a file contains a state, and return it rewound.
+
+    Raises:
+        ConfigError: It is empty, or its content is neither a JSON object nor null.
+    """
+    if file is None:
+        return None
+    with readable("--state"):
+        text = file.read()
+    if not text.strip():
+        raise errors.ConfigError("`--state`: the file is empty.", remedy=NO_STATE)
+    return json_file("--state", io.StringIO(text))
 
 
 def json_file(option: str, file: IO[str] | None) -> IO[str] | None:

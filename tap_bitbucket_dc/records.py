@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from tap_bitbucket_dc import schemas
-from tap_bitbucket_dc.bitbucket.models import Origin, Person
+from tap_bitbucket_dc.bitbucket.models import UNTOLD, Origin, Person
 from tap_bitbucket_dc.trailers import co_authors
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def commits(
         author = by_name, by_email, by_username, by_id, by_type = _person(commit.author)
         same = commit.committer == commit.author
         name, email, username, user_id, type_ = author if same else _person(commit.committer)
-        message, properties = commit.message, commit.properties
+        message, parents, properties = commit.message, commit.parents, commit.properties
         yield {
             "repository_id": repository.id,
             "project_key": project_key,
@@ -113,8 +113,8 @@ def commits(
             "committer_type": type_,
             "committer_timestamp": committed,
             "co_authors": co_authors(message) if message and message.count("-") > 1 else [],
-            "parent_ids": [parent.id for parent in commit.parents],
-            "is_merge": len(commit.parents) > 1,
+            "parent_ids": None if parents is UNTOLD else [parent.id for parent in parents],
+            "is_merge": None if parents is UNTOLD else len(parents) > 1,
             "issue_keys": [] if properties is None else list(properties.issue_keys),
             "url": url and f"{url}{commit.id}",
         }

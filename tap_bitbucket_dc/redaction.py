@@ -14,7 +14,7 @@ import logging
 import re
 import sys
 import traceback
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 if TYPE_CHECKING:
@@ -41,16 +41,21 @@ def hide(*secrets: object) -> None:
     group = tuple(sorted(found - OUR_WORDS, key=lambda form: (-len(form), form)))
     if not group:
         return
-    _groups.pop(group, None)
-    while len(_groups) >= MOST_GROUPS:
+    known = _groups.pop(group, None)
+    _groups[group] = known or _pattern(group)  # the newest is the last
+    if len(_groups) > MOST_GROUPS:
         del _groups[next(iter(_groups))]
-    _groups[group] = _pattern(group)
+
+
+def basic(username: str, password: str) -> str:
+    """Return the form in which Basic authentication sends a login."""
+    return base64.b64encode(f"{username}:{password}".encode()).decode("ascii")
 
 
 def hide_login(username: str, password: str) -> None:
-    """Register a password and the form in which Basic authentication sends it."""
-    basic = base64.b64encode(f"{username}:{password}".encode()).decode("ascii")
-    hide(password, basic, basic.rstrip("="))
+    """Register a password, as it is and as Basic authentication sends it."""
+    sent = basic(username, password)
+    hide(password, sent, sent.rstrip("="))
 
 
 def hide_url(url: str) -> None:
@@ -90,29 +95,26 @@ def texts(value: object) -> Iterator[str]:
 
 def install() -> None:
     """Pass each log record and each traceback of this process through ``hidden``."""
-    factory = logging.getLogRecordFactory()
-    if not isinstance(factory, _RecordFactory):
-        logging.setLogRecordFactory(_RecordFactory(factory))
+    make = logging.getLogRecordFactory()
+    if not (isinstance(make, functools.partial) and make.func is _record):
+        logging.setLogRecordFactory(functools.partial(_record, make))
     sys.excepthook = _print_traceback
 
 
-class _RecordFactory:
-    """Creates log records without secrets, for every logger and handler."""
-
-    def __init__(self, make: Callable[..., logging.LogRecord]) -> None:
-        self._make = make
-
-    def __call__(self, *args: Any, **kwargs: Any) -> logging.LogRecord:  # noqa: ANN401 as logging has it
-        record = self._make(*args, **kwargs)
-        message = record.getMessage()
-        if (shown := hidden(message)) != message:
-            record.msg, record.args = shown, ()
-        if record.exc_info and record.exc_info[0] is not None:
-            # A structured formatter would read the exception itself.
-            lines = "".join(traceback.format_exception(*record.exc_info)).rstrip("\n")
-            if (shown := hidden(lines)) != lines:
-                record.exc_info, record.exc_text = None, shown
-        return record
+def _record(
+    make: Callable[..., logging.LogRecord], /, *args: object, **kwargs: object
+) -> logging.LogRecord:
+    """Return a log record without secrets, for any logger and handler."""
+    record = make(*args, **kwargs)
+    message = record.getMessage()
+    if (shown := hidden(message)) != message:
+        record.msg, record.args = shown, ()
+    if record.exc_info and record.exc_info[0] is not None:
+        # A structured formatter would read the exception itself.
+        lines = "".join(traceback.format_exception(*record.exc_info)).rstrip("\n")
+        if (shown := hidden(lines)) != lines:
+            record.exc_info, record.exc_text = None, shown
+    return record
 
 
 def _print_traceback(
@@ -132,7 +134,6 @@ def _forms(secret: str) -> Iterator[str]:
             yield secret.encode("utf-8", "replace").decode("latin-1")
 
 
-@functools.lru_cache(MOST_GROUPS)
 def _pattern(secrets: Iterable[str]) -> re.Pattern[str]:
     alternatives = []
     for secret in secrets:

@@ -1,6 +1,6 @@
 """The settings: descriptions, defaults, and the checks that JSON Schema cannot express.
 
-README.md, meltano.yml and .github/meltano-hub.yml repeat the descriptions; tests compare them.
+README.md, meltano.yml and .github/meltano/ repeat the descriptions; tests compare them.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
 
@@ -10,7 +11,7 @@ from singer_sdk import Tap
 from singer_sdk.exceptions import ConfigValidationError, SingerSDKError
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 
-from tap_bitbucket_dc import catalogs, command, redaction
+from tap_bitbucket_dc import catalogs, command, redaction, unused_settings
 from tap_bitbucket_dc.bitbucket import errors
 from tap_bitbucket_dc.extract.crawl import Wanted
 from tap_bitbucket_dc.extract.filters import Filters
@@ -92,7 +93,9 @@ class TapBitbucketDC(Tap):
     def setup_mapper(self) -> None:
         """Prepare stream maps, which need a catalog with all streams."""
         if self.input_catalog is not None:
-            catalogs.complete(self.input_catalog, self.load_streams())
+            streams = self.load_streams()
+            catalogs.complete(self.input_catalog, streams)
+            catalogs.require_selection(self.input_catalog, streams)
         super().setup_mapper()
 
     def open_run(self) -> AbstractContextManager[Sync]:
@@ -101,6 +104,7 @@ class TapBitbucketDC(Tap):
 
     def new_sync(self, **seams: Any) -> Sync:  # noqa: ANN401 options of Sync
         """Return a run that has not started; tests may pass ``seams``, the options of ``Sync``."""
+        unused_settings.warn(self.unused_settings, self.logger)
         require_seed(self.config)
         streams = self.streams
         repositories, commits = streams["repositories"], streams["commits"]
@@ -131,11 +135,17 @@ class TapBitbucketDC(Tap):
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         hide_settings(self._config)
+        self.append_builtin_config(self.config_jsonschema)
+        # Before the validation, which adds the defaults.
+        self.unused_settings = unused_settings.find(
+            self._config, os.environ, self.config_jsonschema["properties"]
+        )
         try:
             found = super()._validate_config(raise_errors=raise_errors)
         except ConfigValidationError as error:
             found = [without_secret(e) for e in error.errors]
-            raise errors.ConfigError("; ".join(found) + ".") from None
+            unused = [each.what for each in self.unused_settings]
+            raise errors.ConfigError(" ".join(["; ".join(found) + ".", *unused])) from None
         return [without_secret(e) for e in found]
 
     @classmethod
@@ -152,7 +162,7 @@ class TapBitbucketDC(Tap):
             command.run_check(cls, options["config"])
             return
         super().invoke(
-            state=command.json_file("--state", state),
+            state=command.state_file(state),
             catalog=command.catalog_file(catalog),
             **options,
         )

@@ -1,21 +1,37 @@
-"""The answer to a request, and its JSON. Does not know what it means."""
+"""The answer to a request: its body, decompressed up to a limit, and its JSON.
+
+Does not know what it means, but for the list of errors that all of Bitbucket's refusals have.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import json
 import threading
+import zlib
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import urllib3.exceptions
 from msgspec.json import Decoder
 
+from tap_bitbucket_dc.bitbucket.errors import Kind, SkippableError, printable
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+
+    import requests
 
 ANY: Decoder[Any] = Decoder()
+
+CHUNK = 128 * 1024  # bytes; larger ones take fresh memory from the system each time
+LARGEST_ERROR = 256 * 1024  # bytes that are read of an answer other than 200
+GZIP_OR_ZLIB = zlib.MAX_WBITS + 32
+SMALLER = "Set a smaller `page_size`, or look at what the server answers at this URL."
 
 SMALL = 128 * 1024  # bytes of JSON
 LARGE = 2 * 1024 * 1024  # bytes of JSON; a page of 1,000 commits has about one million
@@ -63,17 +79,20 @@ class Answer:
         """Return whether the class of any of its errors contains one of these."""
         return any(part in name for part in parts for name, _ in self.errors)
 
-    @property
-    def sentence(self) -> str:
-        """URL, status and the server's own words, for an error message."""
-        words = [(message or name).rstrip(".") for name, message in self.errors]
+    def error(self, kind: type[Kind], *, code: str = "", remedy: str = "", what: str = "") -> Kind:
+        """Return an error about it; ``what`` defaults to the status and the server's own words."""
+        what = what or self._sentence()
+        return kind(what, code=code, remedy=remedy, url=self.url, status=self.status)
+
+    def _sentence(self) -> str:
+        words = [message or name for name, message in self.errors]
         # Sent by the REST module for unknown paths, and by other Atlassian products for any error.
         # Source: vriesdemichael/bitbucket-data-center-cli, OPENAPI-008.
         if not any(words) and isinstance(message := self._body.get("message"), str):
-            words = [message.rstrip(".")]
+            words = [message]
         wait = self.headers.get("Retry-After")
         asks = f" (Retry-After: {wait})" if wait else ""
-        said = "; ".join(dict.fromkeys(word for word in words if word))
+        said = "; ".join(dict.fromkeys(word.rstrip(".") for word in words if word.strip(".")))
         said = f": {said}" if said else ""
         return f"{self.url} answers {self.status}{asks}{said}."
 
@@ -84,6 +103,57 @@ class Answer:
         except (ValueError, RecursionError):
             return {}
         return found if isinstance(found, dict) else {}
+
+
+def read_body(response: requests.Response, url: str, largest: int) -> bytes:
+    """Return the body of an answer; of any but a 200, only the beginning.
+
+    200 kB of gzip can contain 200 MB. So it is decompressed here, piece by piece, not by urllib3.
+
+    Raises:
+        SkippableError: A 200 has more than ``largest`` bytes, or an encoding not asked for.
+        HTTPError: It was cut off, or cannot be decompressed.
+    """
+    status = response.status_code
+    is_ok = status == HTTPStatus.OK
+    most = largest if is_ok else LARGEST_ERROR
+    pieces = iter(lambda: response.raw.read1(CHUNK, decode_content=False), b"")
+    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    if encoding not in {"", "identity"}:
+        if encoding not in {"gzip", "x-gzip", "deflate"} and is_ok:
+            what = f"The answer of {url} is in the encoding {printable(encoding)!r}."
+            raise SkippableError(what, url=url, status=status)
+        pieces = _unpacked(pieces)
+    body = io.BytesIO()  # fifty times as fast as a bytearray, which is copied in the end
+    for piece in pieces:
+        body.write(piece)
+        if body.tell() > most:
+            if not is_ok:
+                return body.getvalue()[:most]
+            what = f"The answer of {url} has more than {most:,} bytes."
+            raise SkippableError(what, url=url, status=status, remedy=SMALLER)
+    return body.getvalue()
+
+
+def _unpacked(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the content of gzip or zlib, at most ``CHUNK`` bytes at once."""
+    stream = zlib.decompressobj(GZIP_OR_ZLIB)
+    is_complete = True
+    for piece in pieces:
+        data = piece
+        try:
+            while data:
+                yield stream.decompress(data, CHUNK)
+                is_complete = stream.eof
+                data = stream.unconsumed_tail
+                if is_complete:  # gzip may continue with another member
+                    data = stream.unused_data
+                    stream = zlib.decompressobj(GZIP_OR_ZLIB)
+        except zlib.error as error:
+            if not is_complete:
+                raise urllib3.exceptions.DecodeError(str(error)) from None
+    if not is_complete:
+        raise urllib3.exceptions.DecodeError("the compressed body is cut off")
 
 
 class TooManyValuesError(json.JSONDecodeError):
@@ -102,7 +172,7 @@ def decode(body: bytes, decoder: Decoder[Any]) -> Any:  # noqa: ANN401 any JSON
     """
     if len(body) > LARGE:
         _require_few_values(body, LARGE // LEAST_VALUE + len(body) // COMMON_VALUE)
-    if rb"\u0000" not in body:
+    if body.rfind(rb"\u0000") < 0:  # three times as fast as ``in``
         with contextlib.suppress(ValueError, RecursionError):
             return decoder.decode(body)
     if len(body) > SMALL:

@@ -3,35 +3,35 @@
 Knows the resources and their addresses. Does not know what the objects are used for. Safe to use
 from many threads.
 
-Source: https://developer.atlassian.com/server/bitbucket/rest/v906/intro/
+Source: https://developer.atlassian.com/server/bitbucket/rest/v906/, in it intro (for personal
+projects), api-group-project, api-group-repository and api-group-system-maintenance.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import itertools
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
 from tap_bitbucket_dc.bitbucket import errors, ids
-from tap_bitbucket_dc.bitbucket.branches import DefaultBranches
-from tap_bitbucket_dc.bitbucket.login import ONLY_FOR_USERS
-from tap_bitbucket_dc.bitbucket.models import Commit, Project, Repository
-from tap_bitbucket_dc.bitbucket.reader import API, Reader
+from tap_bitbucket_dc.bitbucket.models import Branch, Commit, ConfiguredBranch, Project, Repository
+from tap_bitbucket_dc.bitbucket.paging import page_of
+from tap_bitbucket_dc.bitbucket.reader import API, NO_QUERY, Reader
+from tap_bitbucket_dc.bitbucket.refusals import ONLY_FOR_USERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from requests.adapters import BaseAdapter
 
-    from tap_bitbucket_dc.bitbucket.models import Branch
     from tap_bitbucket_dc.bitbucket.options import Options
     from tap_bitbucket_dc.bitbucket.paging import Ahead, Page
-    from tap_bitbucket_dc.bitbucket.reader import OnBadRow
+    from tap_bitbucket_dc.bitbucket.reader import Object, OnBadRow, Query
     from tap_bitbucket_dc.bitbucket.throttle import Throttle
-    from tap_bitbucket_dc.bitbucket.usage import Usage
-
-__all__ = ["API", "Client"]
 
 MOST_LISTED = 250_000  # projects, or repositories of a project: more than any company has
 MOST_COMMITS = 10_000_000
@@ -41,14 +41,13 @@ NEWER_TAP = "Look for a newer version of tap-bitbucket-dc."
 class Client:
     """Reads from one Bitbucket.
 
-    ::
-
-        with Client(Options("https://bitbucket.example.com", token="…")) as bitbucket:
-            for project in bitbucket.projects():
-                print(project.key)
-
     Any method that reads may raise a FatalError, InaccessibleError, RedirectError,
     UnavailableError or, if the answer is not as documented, a plain SkippableError.
+
+    Attributes:
+        base_url: Of the server, without a trailing slash.
+        login: What the answers so far reveal about the login.
+        usage: How many requests were sent and answered so far.
     """
 
     def __init__(
@@ -58,20 +57,16 @@ class Client:
         throttle: Throttle | None = None,
         adapter: BaseAdapter | None = None,
     ) -> None:
-        """Check the options; send nothing yet.
+        """Send nothing yet, but raise a ConfigError if an option is invalid.
 
-        Args:
-            options: Where the server is, and how to read from it.
-            throttle: Decides when a request is sent, by default as ``options`` say.
-            adapter: Sends requests, by default over the network.
-
-        Raises:
-            ConfigError: An option is invalid.
+        ``throttle`` decides when a request is sent, by default as ``options`` say; ``adapter``
+        sends it, by default over the network.
         """
         self._reader = Reader(options, throttle, adapter)
-        self._login = self._reader.login
-        self.base_url = self._reader.base_url
-        self._default_branches = DefaultBranches(self._reader)
+        self._has_branches_default = True  # until it turns out not to exist
+        self.login = self._reader.login
+        self.usage = self._reader.transport.usage
+        self.base_url = self._reader.transport.base_url
 
     def __enter__(self) -> Self:
         return self
@@ -86,134 +81,88 @@ class Client:
     @property
     def requests(self) -> int:
         """Requests sent so far, retries and redirects included."""
-        return self._reader.transport.requests
-
-    @property
-    def usage(self) -> Usage:
-        """The requests that were answered so far, by endpoint."""
-        return self._reader.transport.usage
-
-    @property
-    def throttled(self) -> int:
-        """Answers so far that asked for fewer requests (429)."""
-        return self._reader.transport.throttled
-
-    # The login.
-
-    @property
-    def user(self) -> str | None:
-        """The login that the server named in its last answer, None before."""
-        return self._login.user
-
-    @property
-    def login_in_doubt(self) -> bool:
-        """Whether an answer did not name the user: see ``confirm_login``."""
-        return self._login.in_doubt
+        return self.usage.requests
 
     def confirm_login(self) -> None:
-        """Check that the server knows the user, and does not treat requests as anonymous.
-
-        Raises:
-            FatalError: It does not: ``invalid_credentials``.
-        """
+        """Raise ``invalid_credentials`` if the server treats requests as anonymous."""
         try:
-            self._reader.get(ONLY_FOR_USERS, {"limit": 1})
+            self._reader.get(self._reader.url(ONLY_FOR_USERS, {"limit": 1}))
         except errors.SkippableError as error:
-            if found := self._login.unconfirmed(error):
+            if found := self.login.unconfirmed(error):
                 raise found from None
 
-    def refused_at_login(self, error: errors.InaccessibleError) -> errors.FatalError:
-        """Return the error to end with if the very first request is refused."""
-        return self._login.refused_at_first(error)
-
-    # The resources.
-
     def application_properties(self) -> dict[str, Any]:
-        """Return the version and other properties, ``{"version": "9.4.0", …}``; needs no login.
-
-        Source: https://developer.atlassian.com/server/bitbucket/rest/v906/api-group-system-maintenance/
-        """
+        """Return the version and other properties, ``{"version": "9.4.0", …}``; needs no login."""
         try:
-            return self._reader.read_plain("application-properties")
+            return self._reader.read_plain(self._reader.url("application-properties"))
         except errors.NoSuchResourceError as error:
             raise self._without_api(error) from None
 
     def projects(self, on_bad_row: OnBadRow | None = None) -> Iterator[Project]:
         """Yield the projects that the user may see, but no personal ones.
 
-        Args:
-            on_bad_row: Called with a row that has no id or key, and the error; the row is left
-                out. None raises the error.
+        ``on_bad_row`` is called with a row that has no id or key, and the error, and the row is
+        left out. None raises the error.
 
-        Source: https://developer.atlassian.com/server/bitbucket/rest/v906/api-group-project/;
-        that personal ones are not included: github/gh-gei.
+        That personal ones are not included: github/gh-gei.
         """
         try:
-            for page in self._reader.pages(
-                Project, "projects", most=MOST_LISTED, on_bad_row=on_bad_row
-            ):
-                yield from page.values
+            yield from self._listed(Project, "projects", on_bad_row)
         except errors.NoSuchResourceError as error:
             raise self._without_api(error) from None
 
     def project(self, key: str) -> Project:
-        """Return one project; the key of a personal one is ``~`` and its owner's slug.
-
-        Source: https://developer.atlassian.com/server/bitbucket/rest/v906/intro/ ("Personal
-        Repositories").
-        """
+        """Return one project; the key of a personal one is ``~`` and its owner's slug."""
         return self._reader.read(Project, f"projects/{ids.segment(key)}")
 
     def all_repositories(self, on_bad_row: OnBadRow | None = None) -> Iterator[Repository]:
         """Yield every repository that the user may see, personal and archived ones too.
 
-        Args:
-            on_bad_row: As in ``projects``, for a repository without id or slug.
-
-        Source: https://developer.atlassian.com/server/bitbucket/rest/v906/api-group-repository/;
-        that personal ones are included: sourcegraph/sourcegraph. ``archived`` is ignored
-        before 8.0, as unknown parameters are.
+        ``archived`` is ignored before 8.0, as unknown parameters are. That personal ones are
+        included: sourcegraph/sourcegraph.
         """
-        for page in self._reader.pages(
-            Repository, "repos", {"archived": "ALL"}, most=MOST_LISTED, on_bad_row=on_bad_row
-        ):
-            yield from page.values
+        return self._listed(Repository, "repos", on_bad_row, {"archived": "ALL"})
 
     def repositories(
         self, project: Project, on_bad_row: OnBadRow | None = None
     ) -> Iterator[Repository]:
         """Yield the repositories of a project, archived ones too; ``project`` is theirs.
 
-        Args:
-            project: Whose repositories.
-            on_bad_row: As in ``projects``, for a repository without id or slug.
-
-        Source: https://developer.atlassian.com/server/bitbucket/rest/v906/api-group-project/;
-        that archived ones are included: jenkinsci/bitbucket-branch-source-plugin.
+        That archived ones are included: jenkinsci/bitbucket-branch-source-plugin.
         """
         path = f"projects/{ids.segment(project.path_key)}/repos"
-        for page in self._reader.pages(Repository, path, most=MOST_LISTED, on_bad_row=on_bad_row):
-            for repository in page.values:
-                yield msgspec.structs.replace(repository, project=project)
+        for repository in self._listed(Repository, path, on_bad_row):
+            yield msgspec.structs.replace(repository, project=project)
 
     def repository(self, project_key: str, slug: str) -> Repository:
-        """Return one repository; the key of a personal project is ``~`` and its owner's slug.
-
-        Source: https://developer.atlassian.com/server/bitbucket/rest/v906/api-group-project/
-        """
+        """Return one repository; ``project_key`` as for ``project``."""
         return self._reader.read(Repository, ids.path(project_key, slug))
 
     def default_branch(self, repository: Repository) -> Branch | None:
         """Return the default branch, None if the repository is empty.
 
+        ``branches/default`` returns name and latest commit. It is deprecated in favour of
+        ``default-branch``, which returns only the name.
+
         Raises:
             NoDefaultBranchError: The branch does not exist. Servers before 5.6 also answer this
                 way for empty repositories.
 
-        Source: https://developer.atlassian.com/server/bitbucket/rest/v906/api-group-repository/;
-        jenkinsci/blueocean-plugin and argoproj/argo-cd for the answers without a branch.
+        Source of the answers without a branch: jenkinsci/blueocean-plugin, argoproj/argo-cd.
         """
-        return self._default_branches.read(ids.path_of(repository))
+        path = ids.path_of(repository)
+        if not self._has_branches_default:
+            return self._configured_branch(path)
+        url = self._reader.url(f"{path}/branches/default")
+        try:
+            branch = self._reader.read_if_any(Branch, url)
+        except errors.NoSuchResourceError:
+            branch = self._configured_branch(path)
+            self._has_branches_default = False
+        if branch and not ids.is_commit_id(branch.latest_commit):
+            what = f"The default branch at {url} has no valid commit id as its latest commit."
+            raise errors.SkippableError(what, url=url, status=HTTPStatus.OK)
+        return branch
 
     def commits(
         self,
@@ -227,25 +176,21 @@ class Client:
         """Yield the commits reachable from ``until`` but not from ``since``, newest first.
 
         The order is git's: by committer date, so after a merge old commits may be listed between
-        new ones.
+        new ones. Source: Javadoc of com.atlassian.bitbucket.commit.CommitOrder.
 
         Args:
-            repository: With its project.
             until: A commit id. A branch could move between two pages, and its pages with it.
             since: A commit id, None to go back to the first commit.
             start: Where the first page starts, as a page before it said.
-            ahead: Request pages ahead, None to request them one by one.
 
         Raises:
             NoSuchCommitError: ``until`` or ``since`` is not in the repository, or not any more.
-
-        Source: https://developer.atlassian.com/server/bitbucket/rest/v906/api-group-repository/;
-        for the order, the Javadoc of com.atlassian.bitbucket.commit.CommitOrder.
         """
         path = f"{ids.path_of(repository)}/commits"
         query = _range(until, since)
+        url = self._reader.url(path, query)
         for page in self._reader.pages(Commit, path, query, start, ahead, most=MOST_COMMITS):
-            ids.require_commit_ids(page.values, self._reader.url(path, query))
+            ids.require_commit_ids(page.values, url)
             yield page
 
     def count_commits(
@@ -254,14 +199,37 @@ class Client:
         """Return the number of commits in a range, None if the server does not tell.
 
         The server walks through all of them: too slow to ask for every repository.
-
-        Source: https://developer.atlassian.com/server/bitbucket/rest/v906/api-group-repository/
         """
-        path = f"{ids.path_of(repository)}/commits"
         query = {**_range(until, since), "limit": 1, "withCounts": "true"}
-        found = self._reader.get(path, query)
+        found = self._reader.get(self._reader.url(f"{ids.path_of(repository)}/commits", query))
         total = found.get("totalCount") if isinstance(found, dict) else None
         return total if type(total) is int else None
+
+    def _listed(
+        self, kind: type[Object], path: str, on_bad_row: OnBadRow | None, query: Query = NO_QUERY
+    ) -> Iterator[Object]:
+        pages = self._reader.pages(kind, path, query, most=MOST_LISTED, on_bad_row=on_bad_row)
+        return itertools.chain.from_iterable(page.values for page in pages)
+
+    def _configured_branch(self, repository: str) -> Branch | None:
+        url = self._reader.url(f"{repository}/default-branch")
+        if (found := self._reader.read_if_any(ConfiguredBranch, url)) is None:
+            return None
+        url = self._reader.url(f"{repository}/commits", {"until": found.id, "limit": 1})
+        try:
+            body = self._reader.get(url)
+        except errors.NoSuchCommitError as error:
+            # Only an empty repository has no branch at all.
+            url = self._reader.url(f"{repository}/branches", {"limit": 1})
+            branches = self._reader.read_plain(url)
+            if branches.get("values") == []:
+                return None
+            raise error.turned_into(errors.NoDefaultBranchError) from None
+        page = page_of(body, 0, url, functools.partial(self._reader.model, Commit, url))
+        ids.require_commit_ids(page.values, url)
+        if not page.values:
+            raise errors.SkippableError(f"The answer of {url} has no commit.", url=url)
+        return Branch(page.values[0].id, found.id, found.display_id, found.type)
 
     def _without_api(self, error: errors.NoSuchResourceError) -> errors.BitbucketError:
         """Return the error to end with if not even the first resource exists."""

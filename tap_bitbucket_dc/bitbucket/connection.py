@@ -1,4 +1,4 @@
-"""Where the server is and how to reach it: base URL, TLS, proxies, and what can go wrong.
+"""Where the server is and how to reach it: base URL, login, TLS, proxies, and what can go wrong.
 
 Settings apply to the requests of one client, never to the whole process.
 """
@@ -31,49 +31,38 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("tap-bitbucket-dc")
 
+TRUST = "Set `ca_bundle` to a file with your company's CA certificates."
 CHECK_TLS = "Check that the port speaks TLS, and whether it wants a `client_certificate`."
 
 _REST = re.compile(r"/+(rest(/+api(/+(1\.0|latest))?)?)?/*$")
 _NO_URL = re.compile(r"[\s\x00-\x1f\x7f\\<>\"]")
 _ADDRESS = re.compile(r"<[^<>]{0,200} object at 0x[0-9a-f]{1,16}>:? ?")
-_TIMEOUTS = (
-    requests.ReadTimeout,
-    urllib3.exceptions.ReadTimeoutError,
-    TimeoutError,
-)
 
 
-class Adapter(HTTPAdapter):
+class _Adapter(HTTPAdapter):
     """Sends requests, directly or through a proxy, with one TLS context for all."""
 
     def __init__(self, context: ssl.SSLContext, connections: int) -> None:
-        """Keep up to ``connections`` connections open."""
         self._context = context
         super().__init__(pool_connections=1, pool_maxsize=connections)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 as requests has it
-        """Create the pool of connections."""
         super().init_poolmanager(*args, **options, ssl_context=self._context)
-        manager: Any = self.poolmanager
-        manager.pool_classes_by_scheme = watched(manager.pool_classes_by_scheme)
+        watched(self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:  # noqa: ANN401 as requests has it
-        """Return the pool of connections of a proxy."""
-        manager: Any = super().proxy_manager_for(proxy, **options, ssl_context=self._context)
-        manager.pool_classes_by_scheme = watched(manager.pool_classes_by_scheme)
-        return manager
+        return watched(super().proxy_manager_for(proxy, **options, ssl_context=self._context))
 
 
 class Connection:
-    """Where requests go, and which certificates and proxies they use."""
+    """Where requests go, and which login, certificates and proxies they use."""
 
     def __init__(self, options: Options) -> None:
-        """Check the options, and read the files that they name.
-
-        Raises:
-            ConfigError: ``invalid_config`` or ``insecure_url``.
-        """
-        _hide(options)
+        """Check the options and read the files that they name, or raise a ConfigError."""
+        files = (options.ca_bundle, options.client_certificate, options.client_key)
+        redaction.hide(options.token, *(file for file in files if file and is_pem(file)))
+        if options.password:
+            redaction.hide_login(options.username or "", options.password)
         self.base_url = base_url(options.base_url)
         is_plain = urlsplit(self.base_url).scheme == "http"
         # The environment's proxies (NO_PROXY applied to this host) and REQUESTS_CA_BUNDLE:
@@ -85,38 +74,29 @@ class Connection:
         if is_plain and (proxy or not _is_loopback(self.base_url)):
             _require_permission(self.base_url, granted=options.allow_http)
         trusted = options.ca_bundle or found["verify"]
-        self._context = _context(trusted)
-        _load_client_certificate(self._context, options)
+        context = _context(trusted)
+        _load_client_certificate(context, options)
         # requests looks for a CA file at each request, even if it is not needed.
         verify = True if is_plain else trusted
+        if not options.verify_tls:
+            logger.warning(
+                "verify_tls is off: anyone who can intercept the connection to %s can read the "
+                "login. Set ca_bundle instead",
+                self.base_url,
+            )
+            context.check_hostname = verify = False
         self.send_options: dict[str, Any] = {"proxies": found["proxies"], "verify": verify}
         """Keyword arguments ``proxies`` and ``verify`` of an adapter's ``send``."""
-        if not options.verify_tls:
-            self._trust_anyone()
-
-    def adapter(self, connections: int) -> Adapter:
-        """Return an adapter that keeps up to ``connections`` connections open."""
-        return Adapter(self._context, connections)
-
-    def _trust_anyone(self) -> None:
-        logger.warning(
-            "verify_tls is off: anyone who can intercept the connection to %s can read the "
-            "login. Set ca_bundle instead",
-            self.base_url,
-        )
-        self._context.check_hostname = False
-        self.send_options["verify"] = False
+        self.adapter = _Adapter(context, options.concurrency)
+        self.authorization = _authorization(options)
 
 
-def _hide(options: Options) -> None:
-    """Remove the secrets among the options from messages and the log."""
+def _authorization(options: Options) -> str:
     if options.token:
-        redaction.hide(options.token)
-    if options.password:
-        redaction.hide_login(options.username or "", options.password)
-    for file in (options.ca_bundle, options.client_certificate, options.client_key):
-        if file and is_pem(file):
-            redaction.hide(file)
+        return f"Bearer {options.token}"
+    if options.username is None or options.password is None:
+        raise errors.ConfigError("`token`, or `username` and `password` must be set.")
+    return f"Basic {redaction.basic(options.username, options.password)}"
 
 
 def is_pem(setting: str) -> bool:
@@ -127,8 +107,7 @@ def is_pem(setting: str) -> bool:
 def base_url(setting: str) -> str:
     """Return the base URL without a trailing ``/``, ``/rest`` or ``/rest/api/…``.
 
-    Raises:
-        ConfigError: It is not an http(s) URL, or has a user name, a query or a fragment.
+    Raise a ConfigError if it is not an http(s) URL, or has a user name, a query or a fragment.
     """
     setting = setting.strip()
     try:
@@ -171,10 +150,8 @@ def _context(trusted: object) -> ssl.SSLContext:
     """
     if isinstance(trusted, str):
         with _readable("ca_bundle (or REQUESTS_CA_BUNDLE)", trusted):
-            if Path(trusted).is_dir():
-                context = ssl.create_default_context(capath=trusted)
-            else:
-                context = ssl.create_default_context(cafile=trusted)
+            file, folder = (None, trusted) if Path(trusted).is_dir() else (trusted, None)
+            context = ssl.create_default_context(cafile=file, capath=folder)
     else:
         context = ssl.create_default_context()
     # As urllib3 sets them, and the standard library does not: only subject alternative names
@@ -187,8 +164,7 @@ def _context(trusted: object) -> ssl.SSLContext:
 def _load_client_certificate(context: ssl.SSLContext, options: Options) -> None:
     certificate, key = options.client_certificate, options.client_key
     if key and not certificate:
-        msg = "`client_key` is set, but not `client_certificate`."
-        raise errors.ConfigError(msg)
+        raise errors.ConfigError("`client_key` is set, but not `client_certificate`.")
     if certificate:
         with _readable("client_certificate", certificate, *([key] if key else [])):
             # A key with a passphrase fails; without `password`, OpenSSL would ask on the terminal.
@@ -214,25 +190,19 @@ def _readable(setting: str, *paths: str) -> Iterator[None]:
 def trouble(url: str, error: Exception) -> errors.BitbucketError:
     """Return the error for an exception of requests or urllib3."""
     causes = _causes(error)
-    kinds = [type(cause) for cause in causes]
-    if any(issubclass(kind, ssl.SSLCertVerificationError) for kind in kinds):
-        return _untrusted(url, causes)
-    what = f"{url}: {kinds[-1].__name__}: {_words(causes[-1])}."
-    if any(issubclass(kind, ssl.SSLError) for kind in kinds):
-        return errors.UnavailableError(
-            f"No TLS connection to {what}", code="tls_error", remedy=CHECK_TLS, url=url
-        )
-    if any(issubclass(kind, _TIMEOUTS) for kind in kinds):
+    # The messages of urllib3 contain addresses of objects in memory.
+    words = _ADDRESS.sub("", str(causes[-1])).rstrip(".")
+    if _has(causes, ssl.SSLCertVerificationError):
+        what = f"The certificate of {url} is not trusted: {words}."
+        return errors.FatalError(what, code="tls_error", remedy=TRUST, url=url)
+    what = f"{url}: {type(causes[-1]).__name__}: {words}."
+    if _has(causes, ssl.SSLError):
+        what = f"No TLS connection to {what}"
+        return errors.UnavailableError(what, code="tls_error", remedy=CHECK_TLS, url=url)
+    if _has(causes, requests.ReadTimeout, urllib3.exceptions.ReadTimeoutError, TimeoutError):
         return errors.UnavailableError(f"No complete answer from {what}", url=url)
-    return errors.UnavailableError(
-        f"No connection for {what}", code="unreachable", remedy=errors.CHECK_NETWORK, url=url
-    )
-
-
-def _untrusted(url: str, causes: list[BaseException]) -> errors.FatalError:
-    what = f"The certificate of {url} is not trusted: {_words(causes[-1])}."
-    remedy = "Set `ca_bundle` to a file with your company's CA certificates."
-    return errors.FatalError(what, code="tls_error", remedy=remedy, url=url)
+    what, remedy = f"No connection for {what}", errors.CHECK_NETWORK
+    return errors.UnavailableError(what, code="unreachable", remedy=remedy, url=url)
 
 
 def _causes(error: BaseException) -> list[BaseException]:
@@ -245,12 +215,10 @@ def _causes(error: BaseException) -> list[BaseException]:
             continue
         found.append(current)
         before = None if current.__suppress_context__ else current.__context__
-        behind = [current.__cause__, before, *current.args]
-        behind.append(getattr(current, "reason", None))
+        behind = [current.__cause__, before, *current.args, getattr(current, "reason", None)]
         rest += [cause for cause in behind if isinstance(cause, BaseException)]
     return found
 
 
-def _words(error: BaseException) -> str:
-    # The messages of urllib3 contain addresses of objects in memory.
-    return _ADDRESS.sub("", str(error)).rstrip(".")
+def _has(causes: list[BaseException], *kinds: type[BaseException]) -> bool:
+    return any(isinstance(cause, kinds) for cause in causes)

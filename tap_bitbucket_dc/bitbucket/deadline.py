@@ -27,52 +27,20 @@ TICKS = 10  # checks within the time that an answer may take
 _thread = threading.local()
 
 
-class Watch:
-    """One request under way."""
-
-    def __init__(self, end: float) -> None:
-        """Set the time by which it must be over."""
-        self.end = end
-        self.connection: _Watched | None = None
-        self.socket: Any = None
-        """What the answer is read from: http.client drops it if the server will close it."""
-        self.is_over = False
-
-    def shut_down(self) -> None:
-        """Shut down the connection, so that the thread reading from it gets an error."""
-        self.is_over = True
-        connection = self.connection
-        # Another request uses it by now: it was returned to the pool just before.
-        if connection is None or connection.watch is not self:
-            return
-        found: Any = connection.sock or self.socket
-        found = getattr(found, "socket", found)  # TLS in TLS
-        if found is not None:
-            # Not SSLSocket.shutdown, after which it would read on without TLS.
-            with contextlib.suppress(OSError):
-                socket.socket.shutdown(found, socket.SHUT_RDWR)
-
-
 class Deadline:
     """Gives each request of a client the same time limit."""
 
     def __init__(self, seconds: float) -> None:
-        """Start no thread yet."""
         self._seconds = seconds
         self._lock = threading.Lock()
-        self._under_way: dict[Watch, None] = {}  # in the order in which they end
+        self._under_way: dict[_Watch, None] = {}  # in the order in which they end
         self._thread: threading.Thread | None = None
         self._closed = threading.Event()
 
     @contextlib.contextmanager
     def watch(self) -> Iterator[None]:
-        """Limit the time in which a request is sent and its answer is read.
-
-        Raises:
-            ReadTimeout: It took too long.
-        """
-        watch = Watch(time.monotonic() + self._seconds)
-        _thread.watch = watch
+        """Raise a ReadTimeout if a request is not sent and its answer not read in time."""
+        watch = _thread.watch = _Watch(time.monotonic() + self._seconds)
         with self._lock:
             self._under_way[watch] = None
             if self._closed.is_set():
@@ -111,25 +79,50 @@ class Deadline:
                     watch.shut_down()
 
 
-def watched(pools: dict[str, Any]) -> dict[str, Any]:
-    """Return pools, by scheme, whose connections can be shut down by the watch of their thread.
-
-    Args:
-        pools: The ``pool_classes_by_scheme`` of a manager of urllib3, such as one for SOCKS.
-    """
-    return {scheme: _watched(pool) for scheme, pool in pools.items()}
+def watched(manager: Any) -> Any:  # noqa: ANN401 a PoolManager of urllib3, such as one for SOCKS
+    """Return a pool manager, from now on with connections that the watch can shut down."""
+    pools = manager.pool_classes_by_scheme
+    manager.pool_classes_by_scheme = {scheme: _watched(pool) for scheme, pool in pools.items()}
+    return manager
 
 
 @functools.cache
 def _watched(pool: Any) -> Any:  # noqa: ANN401 a class of urllib3
-    if issubclass(pool.ConnectionCls, _Watched):
+    if issubclass(pool.ConnectionCls, _Connection):
         return pool
-    connection = type("Connection", (_Watched, pool.ConnectionCls), {})
+    connection = type("Connection", (_Connection, pool.ConnectionCls), {})
     return type("Pool", (pool,), {"ConnectionCls": connection})
 
 
-class _Watched(urllib3.connection.HTTPConnection):
-    watch: Watch | None = None
+class _Watch:
+    """One request under way, and the time by which it must be over."""
+
+    def __init__(self, end: float) -> None:
+        self.end = end
+        self.connection: _Connection | None = None
+        self.socket: Any = None
+        """What the answer is read from: http.client drops it if the server will close it."""
+        self.is_over = False
+
+    def shut_down(self) -> None:
+        """Shut down the connection, so that the thread reading from it gets an error."""
+        self.is_over = True
+        connection = self.connection
+        # Another request uses it by now: it was returned to the pool just before.
+        if connection is None or connection.watch is not self:
+            return
+        found: Any = connection.sock or self.socket
+        found = getattr(found, "socket", found)  # TLS in TLS
+        if found is not None:
+            # Not SSLSocket.shutdown, after which it would read on without TLS.
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(found, socket.SHUT_RDWR)
+
+
+class _Connection(urllib3.connection.HTTPConnection):
+    """Tells the watch of its thread what it uses."""
+
+    watch: _Watch | None = None
 
     def connect(self) -> None:
         self._hold()

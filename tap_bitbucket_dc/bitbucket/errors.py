@@ -3,7 +3,7 @@
 ::
 
     BitbucketError
-    ├── FatalError                  the run ends
+    ├── FatalError                  the run ends: nothing else can be read either
     │   └── ConfigError                 before any request
     └── SkippableError              this repository or project is not read, the others are
         ├── NoSuchCommitError           the range is read in full, or from its start
@@ -19,6 +19,7 @@ Users find ``code`` in the last line of the log, and can look it up in the READM
 from __future__ import annotations
 
 import re
+from typing import TypeVar
 
 from tap_bitbucket_dc.redaction import hidden
 
@@ -29,6 +30,8 @@ _LONGEST_MESSAGE = 500  # characters
 
 CHECK_NETWORK = "Check `base_url`, network, proxy (HTTPS_PROXY) and firewall."
 NOT_BITBUCKET = "Set `base_url` to the address at which Bitbucket opens in the browser."
+
+Kind = TypeVar("Kind", bound="BitbucketError")
 
 
 def printable(text: str) -> str:
@@ -59,7 +62,6 @@ class BitbucketError(Exception):
         url: str = "",
         status: int | None = None,
     ) -> None:
-        """Describe what happened; ``code`` and ``remedy`` default to those of the class."""
         super().__init__(printable(hidden(what)))
         self.code = code or self.code
         self.remedy = remedy or self.remedy
@@ -69,6 +71,11 @@ class BitbucketError(Exception):
     def __str__(self) -> str:
         """Return code, what happened and what to do: the last line of the log."""
         return f"{self.code}: {self.args[0]} {self.remedy}".rstrip()
+
+    def turned_into(self, kind: type[Kind], *, code: str = "", remedy: str = "") -> Kind:
+        """Return an error of another kind about the same answer."""
+        what = str(self.args[0])
+        return kind(what, code=code, remedy=remedy, url=self.url, status=self.status)
 
 
 class FatalError(BitbucketError):
@@ -110,6 +117,9 @@ class InaccessibleError(SkippableError):
 
 class RedirectError(SkippableError):
     """A redirect out of the REST API, for example to a login page."""
+
+    code = "not_bitbucket"
+    remedy = NOT_BITBUCKET
 
 
 class UnavailableError(SkippableError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -15,16 +14,10 @@ if TYPE_CHECKING:
 
 DIGITS = 40  # of a commit id, hexadecimal
 
-_COMMIT_ID = re.compile(r"[0-9a-f]{40}")
-
 
 def segment(text: str) -> str:
-    """Return a key or slug as it appears in a path.
-
-    Raises:
-        SkippableError: It is empty or consists of dots, which change the directory of a path.
-    """
-    if not text.strip("."):
+    """Return a key or slug as it appears in a path."""
+    if not text.strip("."):  # dots change the directory of a path
         raise SkippableError(f"{text!r} is not a valid key or slug.")
     return quote(text, safe="~")
 
@@ -35,11 +28,7 @@ def path(project_key: str, slug: str) -> str:
 
 
 def path_of(repository: Repository) -> str:
-    """Return the path of a repository.
-
-    Raises:
-        SkippableError: Its project is not known.
-    """
+    """Return the path of a repository, or raise a SkippableError if its project is not known."""
     if repository.project is None:
         what = f"Bitbucket sent the repository {repository.slug!r} without its project."
         raise SkippableError(what)
@@ -48,21 +37,16 @@ def path_of(repository: Repository) -> str:
 
 def is_commit_id(text: str) -> bool:
     """Return whether a text is a whole commit id."""
-    return bool(_COMMIT_ID.fullmatch(text))
+    return bool(re.fullmatch(r"[0-9a-f]{40}", text))
 
 
 def require_commit_ids(commits: list[Commit], url: str) -> None:
-    """Check that all commits have a valid id.
-
-    Raises:
-        SkippableError: One has not; ``url`` is where it comes from.
-    """
+    """Raise a SkippableError about the answer of ``url`` if a commit has no valid id."""
     ids = [commit.id for commit in commits]
     # All at once: ten times as fast as one by one.
-    joined = "".join(ids)
-    with contextlib.suppress(ValueError):
-        if {*map(len, ids)} <= {DIGITS} and bytes.fromhex(joined).hex() == joined:
-            return
+    others = "".join(ids).encode().translate(None, b"0123456789abcdef")
+    if not others and {*map(len, ids)} <= {DIGITS}:
+        return
     wrong = next(id_ for id_ in ids if not is_commit_id(id_))
     what = f"The answer of {url} has a commit with the invalid id {wrong!r}."
     raise SkippableError(what, url=url, status=HTTPStatus.OK)

@@ -13,22 +13,23 @@ import msgspec
 
 from tap_bitbucket_dc.bitbucket import dates
 from tap_bitbucket_dc.bitbucket.errors import SkippableError
-from tap_bitbucket_dc.bitbucket.models import Milliseconds, Model
+from tap_bitbucket_dc.bitbucket.models import Milliseconds, Model, Parent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    OnBadDate = Callable[[object], None]
+
 Object = TypeVar("Object", bound=Model)
 
+_fields = functools.cache(msgspec.structs.fields)
+_MISFITS = (msgspec.ValidationError, SkippableError)
 
-def lenient(
-    kind: type[Object], found: object, on_bad_date: Callable[[object], None] = lambda _: None
-) -> Object:
-    """Return an object in which fields of another type get their defaults.
+
+def lenient(kind: type[Object], found: object, on_bad_date: OnBadDate = lambda _: None) -> Object:
+    """Return an object from plain JSON; fields of another type get their defaults.
 
     Args:
-        kind: The structure to return.
-        found: The object as plain JSON.
         on_bad_date: Called with each date that cannot be read; the field gets its default.
 
     Raises:
@@ -41,7 +42,7 @@ def lenient(
         value = found.get(field.encode_name)
         try:
             values[field.name] = _fitted(field.type, value, on_bad_date)
-        except (msgspec.ValidationError, SkippableError):
+        except _MISFITS:
             if field.required:
                 raise SkippableError(
                     f"Bitbucket sent a {kind.__name__} whose {field.encode_name!r} is {value!r}."
@@ -49,22 +50,13 @@ def lenient(
     return kind(**values)
 
 
-@functools.cache
-def _fields(kind: type[Model]) -> tuple[msgspec.structs.FieldInfo, ...]:
-    return msgspec.structs.fields(kind)
-
-
-def _fitted(kind: Any, value: object, on_bad_date: Callable[[object], None]) -> Any:  # noqa: ANN401 as the field's type
-    """Return the part of a value that fits a type.
-
-    Raises:
-        ValidationError: Nothing fits.
-        SkippableError: It is an object that lacks a field without a default.
-    """
+def _fitted(kind: Any, value: object, on_bad_date: OnBadDate) -> Any:  # noqa: ANN401 as the field's type
+    """Return the part of a value that fits a type; raises one of ``_MISFITS`` if nothing does."""
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError:
-        kind = _without_none(kind)
+        if get_origin(kind) in {Union, types.UnionType}:
+            kind = next(part for part in get_args(kind) if part is not types.NoneType)
         if kind is Milliseconds and value is not None:
             return _date(value, on_bad_date)
         if isinstance(kind, type) and issubclass(kind, Model) and isinstance(value, dict):
@@ -74,28 +66,19 @@ def _fitted(kind: Any, value: object, on_bad_date: Callable[[object], None]) -> 
         raise
 
 
-def _items(
-    kind: Any,  # noqa: ANN401 as the items' type
-    values: list[object],
-    on_bad_date: Callable[[object], None],
-) -> tuple[Any, ...]:
-    """Return the items that fit; the others are left out."""
+def _items(kind: Any, values: list[object], on_bad_date: OnBadDate) -> tuple[Any, ...]:  # noqa: ANN401 as above
+    """Return the items that fit; the others are left out, but parents without an id raise."""
     fitted = []
     for value in values:
         try:
             fitted.append(_fitted(kind, value, on_bad_date))
-        except (msgspec.ValidationError, SkippableError):
-            continue
+        except _MISFITS:
+            if kind is Parent:  # without it, the list would say something else
+                raise
     return tuple(fitted)
 
 
-def _without_none(kind: Any) -> Any:  # noqa: ANN401 a type
-    if get_origin(kind) in {Union, types.UnionType}:
-        return next(part for part in get_args(kind) if part is not types.NoneType)
-    return kind
-
-
-def _date(value: object, on_bad_date: Callable[[object], None]) -> int | None:
+def _date(value: object, on_bad_date: OnBadDate) -> int | None:
     if isinstance(value, str):
         try:
             return dates.milliseconds(value)

@@ -184,6 +184,10 @@ class Parent(Model, frozen=True):
     id: str
 
 
+UNTOLD = (Parent(""),)
+"""The parents of a commit of which the answer does not say which they are."""
+
+
 class Properties(Model, frozen=True, rename={"issue_keys": "jira-key"}):
     """What Bitbucket has recognized in a commit."""
 
@@ -206,5 +210,6 @@ class Commit(Model, frozen=True):
     author_timestamp: Milliseconds | None = None
     committer: Person | None = None
     committer_timestamp: Milliseconds | None = None
-    parents: tuple[Parent, ...] = ()
+    parents: tuple[Parent, ...] = UNTOLD
+    """Of the first commit of a history, an empty list."""
     properties: Properties | None = None

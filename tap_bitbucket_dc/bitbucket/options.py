@@ -14,40 +14,23 @@ class Options:
     """Where the server is, how to log in, and how fast to send requests.
 
     Either ``token``, or ``username`` and ``password``, is required.
-
-    Attributes:
-        base_url: What users open in the browser, with the context path if there is one.
-        token: HTTP access token of a user, project or repository, sent as Bearer.
-        username: For Basic authentication, if there is no token.
-        password: The same.
-        concurrency: Maximum number of requests at once.
-        requests_per_second: The client's own rate limit, None for none.
-        page_size: Rows to request per page; the server's own limit takes precedence.
-        request_timeout: Seconds within which an answer must be complete.
-        max_retries: How often a request is repeated after its first failure.
-        max_wait: Longest single wait, in seconds, that is accepted from Retry-After.
-        ca_bundle: PEM file or directory of the CAs to trust, None for those of the system.
-        client_certificate: PEM file, for servers that ask for one.
-        client_key: PEM file of its key, if the key is not in the same file.
-        verify_tls: False trusts any certificate.
-        allow_http: True permits sending the login unencrypted to another host.
     """
 
-    base_url: str = field(kw_only=False)
-    token: str | None = field(default=None, repr=False)
-    username: str | None = None
+    base_url: str = field(kw_only=False)  # as in the browser, with the context path
+    token: str | None = field(default=None, repr=False)  # of a user, project or repository
+    username: str | None = None  # for Basic authentication, if there is no token
     password: str | None = field(default=None, repr=False)
-    concurrency: int = 8
-    requests_per_second: float | None = None
-    page_size: int = 1000
-    request_timeout: float = 60
-    max_retries: int = 5
-    max_wait: float = 300
-    ca_bundle: str | None = None
-    client_certificate: str | None = None
-    client_key: str | None = None
-    verify_tls: bool = True
-    allow_http: bool = False
+    concurrency: int = 8  # most requests at once
+    requests_per_second: float | None = None  # the client's own limit, None for none
+    page_size: int = 1000  # rows to request; the server's own limit takes precedence
+    request_timeout: float = 60  # seconds within which an answer must be complete
+    max_retries: int = 5  # after the first failure of a request
+    max_wait: float = 300  # seconds: the longest single wait that Retry-After may ask for
+    ca_bundle: str | None = None  # PEM file or directory, None for the CAs of the system
+    client_certificate: str | None = None  # PEM file, for servers that ask for one
+    client_key: str | None = None  # PEM file, if the key is not in the same one
+    verify_tls: bool = True  # False trusts any certificate
+    allow_http: bool = False  # True permits sending the login unencrypted to another host
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Self:

@@ -6,6 +6,7 @@ Source: https://developer.atlassian.com/server/bitbucket/rest/v906/intro/ ("Page
 from __future__ import annotations
 
 import contextlib
+import math
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -54,14 +55,15 @@ class Ahead:
 
 
 def page_of(
-    body: object, start: int, url: str, row: Callable[[Any], Row | None], *, most: int | None = None
+    body: object, start: int, url: str, row: Callable[[Any], Row | None], *, most: float = math.inf
 ) -> Page[Row]:
-    """Return the page that was requested at ``start``.
+    """Return the page at a start.
+
+    ``nextPageStart`` is not always start + size: rows that the user may not see count too. On
+    the last page it is missing or null.
 
     Args:
         body: A ``PageBody``, or plain JSON if something in the page does not fit.
-        start: Where the page starts.
-        url: Where it was requested, for the error.
         row: Returns a row from plain JSON, None to leave it out.
         most: Rows that were requested.
 
@@ -69,34 +71,27 @@ def page_of(
         SkippableError: It is not a page, has more rows than were requested, or is not the last
             one and has no valid ``nextPageStart``.
 
-    ``nextPageStart`` is not always start + size: rows that the user may not see count too. On
-    the last page it is missing or null.
-
     Source: https://developer.atlassian.com/server/bitbucket/rest/v906/intro/ ("Paged APIs");
     a listing of projects recorded by sourcegraph/sourcegraph has gaps.
     """
     if isinstance(body, PageBody):
-        values, last, next_start = body.values, body.is_last_page, body.next_page_start
+        rows, last, next_start = body.values, body.is_last_page, body.next_page_start
     else:
         found: dict[str, Any] = body if isinstance(body, dict) else {}
-        rows = found.get("values")
-        if not isinstance(rows, list) or not all(isinstance(value, dict) for value in rows):
-            raise SkippableError(f"The answer of {url} has no list `values` of objects.", url=url)
-        _require_few(len(rows), most, url)
-        values = [value for each in rows if (value := row(each)) is not None]
+        rows = found.get("values", ())
         last, next_start = found.get("isLastPage") is True, found.get("nextPageStart")
-    _require_few(len(values), most, url)
+        if not isinstance(rows, list) or not all(isinstance(each, dict) for each in rows):
+            raise SkippableError(f"The answer of {url} has no list `values` of objects.", url=url)
+    if len(rows) > most:
+        raise SkippableError(f"The answer of {url} has {len(rows):,} rows, not {most:,}.", url=url)
+    if not isinstance(body, PageBody):
+        rows = [value for each in rows if (value := row(each)) is not None]
     if last:
-        return Page(values, start, None)
+        return Page(rows, start, None)
     if type(next_start) is not int or next_start <= start:
         what = f"is not the last page, but continues at {next_start} after {start}"
         raise SkippableError(f"The answer of {url} {what}.", url=url)
-    return Page(values, start, next_start)
-
-
-def _require_few(rows: int, most: int | None, url: str) -> None:
-    if most is not None and rows > most:
-        raise SkippableError(f"The answer of {url} has {rows:,} rows, not {most:,}.", url=url)
+    return Page(rows, start, next_start)
 
 
 def pages(
@@ -105,49 +100,39 @@ def pages(
     *,
     url: str,
     ahead: Ahead | None = None,
-    most: int | None = None,
+    most: int,
 ) -> Iterator[Page[Row]]:
     """Yield the pages of a listing in order, each starting where the previous one says.
 
     Args:
         ask: Returns the page at a start. Called in threads if ``ahead`` is given.
-        start: Where the first page starts.
-        url: Of the listing, for the error.
-        ahead: Request following pages before their turn. The listing must not change
-            meanwhile.
-        most: Rows that such a listing can have, None for any number.
+        ahead: Request following pages before their turn; the listing must not change meanwhile.
+        most: Rows that such a listing can have.
 
     Raises:
         SkippableError: The listing does not end: too many pages in a row have the same rows or
             none, or there are too many rows.
     """
     values: list[Row] = []
-    equal = rows = 0
-    found = _in_turn(ask, start) if ahead is None else _guessed(ask, start, ahead)
-    with contextlib.closing(found):  # cancels what was requested ahead
+    equal = counted = 0
+    with contextlib.closing(_followed(ask, start, ahead)) as found:
         for page in found:
             equal = equal + 1 if page.values == values else 0
             values = page.values
+            counted += max(len(values), LEAST_ROWS)
             if equal > MOST_EQUAL_PAGES:
-                what = "does not end: it repeats empty pages or the same rows"
-                raise SkippableError(f"The listing {url} {what}.", url=url)
-            rows += max(len(values), LEAST_ROWS)
-            if most is not None and rows > most:
-                what = "does not end: no server has this many rows"
-                raise SkippableError(f"The listing {url} {what}.", url=url)
+                raise _endless(url, "it repeats empty pages or the same rows")
+            if counted > most:
+                raise _endless(url, "no server has this many rows")
             yield page
 
 
-def _in_turn(ask: Callable[[int], Page[Row]], start: int) -> Generator[Page[Row], None, None]:
-    expected: int | None = start
-    while expected is not None:
-        page = ask(expected)
-        yield page
-        expected = page.next_start
+def _endless(url: str, why: str) -> SkippableError:
+    return SkippableError(f"The listing {url} does not end: {why}.", url=url)
 
 
-def _guessed(
-    ask: Callable[[int], Page[Row]], start: int, ahead: Ahead
+def _followed(
+    ask: Callable[[int], Page[Row]], start: int, ahead: Ahead | None
 ) -> Generator[Page[Row], None, None]:
     """Yield the pages; request following ones where they would start if all had equal size.
 
@@ -161,7 +146,7 @@ def _guessed(
     read = 0
     try:
         while expected is not None:
-            if stride and ahead.its_turn():
+            if ahead and stride and ahead.its_turn():
                 following = asked[-1][0] + stride if asked else expected
                 while len(asked) < min(ahead.most, read * 3 // 2 or 1):
                     asked.append((following, ahead.threads.submit(ask, following)))

@@ -1,7 +1,7 @@
 """Reads one path of the REST API: as a typed object or pages of them, or raises an error.
 
-Sends requests with ``transport``, interprets answers with ``refusals`` and ``login``, and parses
-them with ``models`` and ``lenient``. Does not know which resources exist.
+Sends requests with ``transport``, interprets answers with ``refusals``, and parses them with
+``models`` and ``lenient``. Does not know which resources exist.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ from msgspec.json import Decoder
 
 from tap_bitbucket_dc.bitbucket import refusals
 from tap_bitbucket_dc.bitbucket.answers import ANY
-from tap_bitbucket_dc.bitbucket.errors import SkippableError, printable
+from tap_bitbucket_dc.bitbucket.errors import NOT_BITBUCKET, SkippableError, printable
 from tap_bitbucket_dc.bitbucket.lenient import lenient
-from tap_bitbucket_dc.bitbucket.login import Login
 from tap_bitbucket_dc.bitbucket.models import Model
 from tap_bitbucket_dc.bitbucket.paging import PageBody, page_of, pages
 from tap_bitbucket_dc.bitbucket.transport import Transport
@@ -34,14 +33,17 @@ if TYPE_CHECKING:
     from tap_bitbucket_dc.bitbucket.throttle import Throttle
 
     OnBadRow = Callable[[dict[str, Any], SkippableError], object]
+    Query = Mapping[str, str | int]
 
 API = "/rest/api/1.0"
 
 Object = TypeVar("Object", bound=Model)
 
-_NONE: Mapping[str, str | int] = MappingProxyType({})
+NO_QUERY: Query = MappingProxyType({})
 
 logger = logging.getLogger("tap-bitbucket-dc")
+
+_decoder = functools.cache(Decoder)
 
 
 class Reader:
@@ -50,10 +52,9 @@ class Reader:
     def __init__(
         self, options: Options, throttle: Throttle | None, adapter: BaseAdapter | None
     ) -> None:
-        """Check the options; send nothing yet."""
+        """Check the options; see ``Client``."""
         self.transport = Transport(options, throttle, adapter)
-        self.login = Login(is_basic=not options.token)
-        self.base_url = self.transport.base_url
+        self.login = refusals.Login(is_basic=not options.token)
         self._page_size = options.page_size
         self._has_warned_of_dates = False
 
@@ -61,7 +62,7 @@ class Reader:
         self,
         kind: type[Object],
         path: str,
-        query: Mapping[str, str | int] = _NONE,
+        query: Query = NO_QUERY,
         start: int = 0,
         ahead: Ahead | None = None,
         *,
@@ -71,82 +72,69 @@ class Reader:
         """Yield the pages of a listing in order; see ``paging.pages``.
 
         Args:
-            kind: The structure of a row.
-            path: The path of the listing.
-            query: Its query, without ``start`` and ``limit``.
-            start: Where the first page starts.
-            ahead: How to request pages ahead, None to request them one by one.
-            most: Rows that such a listing can have.
+            query: Without ``start`` and ``limit``.
             on_bad_row: Called with a row that lacks its key, and the error; the row is left
                 out. None raises the error.
         """
         decoder = _decoder(PageBody[kind])  # type: ignore[valid-type] # at run time it is one
 
         def ask(start: int) -> Page[Object]:
-            query_ = {**query, "start": start, "limit": self._page_size}
-            url = self.url(path, query_)
-            row = functools.partial(self._row, kind, url, on_bad_row)
-            body = self.get(path, query_, decoder)
-            return page_of(body, start, url, row, most=self._page_size)
+            url = self.url(path, {**query, "start": start, "limit": self._page_size})
+
+            def row(found: dict[str, Any]) -> Object | None:
+                try:
+                    return self.model(kind, url, found)
+                except SkippableError as error:
+                    if on_bad_row is None:
+                        raise
+                    on_bad_row(found, error)
+                    return None
+
+            return page_of(self.get(url, decoder), start, url, row, most=self._page_size)
 
         return pages(ask, start, url=self.url(path, query), ahead=ahead, most=most)
 
-    def read(self, kind: type[Object], path: str) -> Object:
-        """Return the object at a path."""
-        found = self.read_if_any(kind, path)
-        if found is None:
-            raise self._unexpected(path)
-        return found
+    def url(self, path: str, query: Query = NO_QUERY) -> str:
+        """Return the URL of a path."""
+        asked = f"?{urlencode(query)}" if query else ""
+        return f"{self.transport.base_url}{API}/{path}{asked}"
 
-    def read_if_any(self, kind: type[Object], path: str) -> Object | None:
-        """Return the object at a path, None for 204 (no content)."""
-        found = self.get(path, decoder=_decoder(kind))
-        if found is not None and not isinstance(found, kind | dict):
-            raise self._unexpected(path)
-        return None if found is None else self.model(kind, self.url(path), found)
-
-    def read_plain(self, path: str, query: Mapping[str, str | int] = _NONE) -> dict[str, Any]:
-        """Return the object at a path as plain JSON."""
-        found = self.get(path, query)
-        if not isinstance(found, dict):
-            raise self._unexpected(path)
-        return found
-
-    def get(
-        self, path: str, query: Mapping[str, str | int] = _NONE, decoder: Decoder[Any] = ANY
-    ) -> Any:  # noqa: ANN401 any JSON
-        """Return the JSON of an answer, None for 204 (no content).
-
-        Raises:
-            BitbucketError: It has another status, or is not JSON.
-        """
-        answer = self.transport.get(self.url(path, query), decoder)
+    def get(self, url: str, decoder: Decoder[Any] = ANY) -> Any:  # noqa: ANN401 any JSON
+        """Return the JSON of a 200, None for 204 (no content); raise what else an answer means."""
+        answer = self.transport.get(url, decoder)
         self.login.saw(answer)
         if answer.status == HTTPStatus.NO_CONTENT:
             return None
         if answer.status != HTTPStatus.OK:
             raise refusals.refusal(answer, self.login)
-        if not answer.is_json:
-            raise refusals.not_json(answer)
+        if not answer.is_json:  # such as a login or maintenance page
+            kind = answer.headers.get("Content-Type") or "no Content-Type"
+            what = f"{answer.url} answers {kind}, not JSON."
+            raise answer.error(
+                SkippableError, code="not_bitbucket", remedy=NOT_BITBUCKET, what=what
+            )
         if answer.value is None:
-            raise self._unexpected(path)
+            raise _no_object(url)
         return answer.value
 
-    def url(self, path: str, query: Mapping[str, str | int] = _NONE) -> str:
-        """Return the URL of a path."""
-        asked = f"?{urlencode(query)}" if query else ""
-        return f"{self.base_url}{API}/{path}{asked}"
+    def read(self, kind: type[Object], path: str) -> Object:
+        """Return the object at a path."""
+        url = self.url(path)
+        if (found := self.read_if_any(kind, url)) is None:
+            raise _no_object(url)
+        return found
 
-    def _row(
-        self, kind: type[Object], url: str, on_bad_row: OnBadRow | None, found: dict[str, Any]
-    ) -> Object | None:
-        try:
-            return self.model(kind, url, found)
-        except SkippableError as error:
-            if on_bad_row is None:
-                raise
-            on_bad_row(found, error)
-            return None
+    def read_if_any(self, kind: type[Object], url: str) -> Object | None:
+        """Return an object, None for 204 (no content)."""
+        found = self.get(url, _decoder(kind))
+        return None if found is None else self.model(kind, url, found)
+
+    def read_plain(self, url: str) -> dict[str, Any]:
+        """Return an object as plain JSON."""
+        found = self.get(url)
+        if not isinstance(found, dict):
+            raise _no_object(url)
+        return found
 
     def model(self, kind: type[Object], url: str, found: object) -> Object:
         """Return an object from an answer, with the fields that fit."""
@@ -164,12 +152,7 @@ class Reader:
             shown = printable(repr(value))
             logger.warning("Bitbucket sent %s as a date: dates like this become null", shown)
 
-    def _unexpected(self, path: str) -> SkippableError:
-        url = self.url(path)
-        what = f"The answer of {url} is not an object."
-        return SkippableError(what, url=url, status=HTTPStatus.OK)
 
-
-@functools.cache
-def _decoder(kind: Any) -> Decoder[Any]:  # noqa: ANN401 a type
-    return Decoder(kind)
+def _no_object(url: str) -> SkippableError:
+    what = f"The answer of {url} is not an object."
+    return SkippableError(what, url=url, status=HTTPStatus.OK)

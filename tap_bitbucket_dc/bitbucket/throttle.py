@@ -20,7 +20,14 @@ class ClosedError(Exception):
 
 
 class Throttle:
-    """Lets requests through, never more than ``at_once`` at a time."""
+    """Lets requests through.
+
+    Args:
+        at_once: Maximum number of requests at a time.
+        per_second: Maximum number of requests started per second, None for no limit.
+        clock: Returns monotonic seconds.
+        sleep: Sleeps before a retry. By default it ends early when the throttle is closed.
+    """
 
     def __init__(
         self,
@@ -30,36 +37,24 @@ class Throttle:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] | None = None,
     ) -> None:
-        """Start open, without a pause.
-
-        Args:
-            at_once: Maximum number of requests at a time.
-            per_second: Maximum number of requests started per second, None for no limit.
-            clock: Returns monotonic seconds.
-            sleep: Replaces the sleep before a retry, for example in tests.
-        """
         self._at_once = at_once
         self._limit = float(at_once)
         self._gap = 1 / per_second if per_second else 0.0
         self._clock = clock
-        self._sleep = sleep
         self._lock = threading.Lock()
         self._queue: list[threading.Condition] = []  # waiting threads, retries first
         self._retries_waiting = 0
         self._under_way = 0
         self._not_before = 0.0
         self._closed = threading.Event()
+        self.sleep: Callable[[float], object] = sleep or self._closed.wait
 
     @contextlib.contextmanager
     def turn(self, *, again: bool = False) -> Iterator[None]:
-        """Wait for a turn and hold it for one request.
+        """Wait for a turn and hold it for one request, or raise ClosedError.
 
-        Args:
-            again: The request failed before. It goes ahead of new requests, so that it does not
-                run out of retries because others keep overtaking it.
-
-        Raises:
-            ClosedError: The throttle was closed.
+        A request that failed before (``again``) goes ahead of new ones, so that it does not run
+        out of retries because others keep overtaking it.
         """
         with self._lock:
             # In order of arrival: results are used in order, so a request that keeps being
@@ -121,10 +116,3 @@ class Throttle:
         with self._lock:
             for waiting in self._queue:
                 waiting.notify()
-
-    def sleep(self, seconds: float) -> None:
-        """Sleep before a retry; ends early when the throttle is closed."""
-        if self._sleep is not None:
-            self._sleep(seconds)
-        else:
-            self._closed.wait(seconds)

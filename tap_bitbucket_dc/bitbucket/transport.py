@@ -6,14 +6,11 @@ use from many threads.
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import dataclasses
 import email.utils
 import json
 import random
 import re
-import threading
 import time
 from http import HTTPStatus
 from importlib import metadata
@@ -22,11 +19,11 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 import requests
 import urllib3.exceptions
+from requests.models import REDIRECT_STATI
 from requests.structures import CaseInsensitiveDict
 
 from tap_bitbucket_dc.bitbucket import errors
-from tap_bitbucket_dc.bitbucket.answers import ANY, Answer, TooManyValuesError, decode
-from tap_bitbucket_dc.bitbucket.body import read
+from tap_bitbucket_dc.bitbucket.answers import ANY, Answer, TooManyValuesError, decode, read_body
 from tap_bitbucket_dc.bitbucket.connection import Connection, trouble
 from tap_bitbucket_dc.bitbucket.deadline import Deadline
 from tap_bitbucket_dc.bitbucket.throttle import Throttle
@@ -49,25 +46,7 @@ LONGEST_DATE = 100  # characters
 MOST_REDIRECTS = 3
 LONGEST_PLACE = 1000  # characters of a redirect's Location that are shown
 MOST_ESCAPES = 4  # levels of percent-encoding that are resolved in a redirect
-
-RETRIED = frozenset(
-    {
-        HTTPStatus.TOO_MANY_REQUESTS,
-        HTTPStatus.INTERNAL_SERVER_ERROR,
-        HTTPStatus.BAD_GATEWAY,
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        HTTPStatus.GATEWAY_TIMEOUT,
-    }
-)
-REDIRECTS = frozenset(
-    {
-        HTTPStatus.MOVED_PERMANENTLY,
-        HTTPStatus.FOUND,
-        HTTPStatus.SEE_OTHER,
-        HTTPStatus.TEMPORARY_REDIRECT,
-        HTTPStatus.PERMANENT_REDIRECT,
-    }
-)
+RETRIED = frozenset({429, 500, 502, 503, 504})  # beside network errors and JSON that is cut off
 
 
 class Transport:
@@ -76,43 +55,31 @@ class Transport:
     def __init__(
         self, options: Options, throttle: Throttle | None = None, adapter: BaseAdapter | None = None
     ) -> None:
-        """Check the options; send nothing yet.
-
-        Args:
-            options: Where to send requests, and how.
-            throttle: Decides when each is sent; by default created from ``options``.
-            adapter: Sends them, by default over the network.
-
-        Raises:
-            ConfigError: An option is invalid.
-        """
-        self._connection = Connection(options)
-        self.base_url = self._connection.base_url
+        """Check the options; see ``Client``."""
+        connection = Connection(options)
+        self.base_url = connection.base_url
+        self._options = options
         self._throttle = throttle or Throttle(options.concurrency, options.requests_per_second)
-        self._adapter = adapter or self._connection.adapter(options.concurrency)
-        self._timeout = float(options.request_timeout)
-        self._deadline = Deadline(self._timeout)
+        self._adapter = adapter or connection.adapter
+        timeout = float(options.request_timeout)
+        self._deadline = Deadline(timeout)
+        self._send_options = {
+            **connection.send_options,
+            "stream": True,
+            "timeout": (min(CONNECT_TIMEOUT, timeout), timeout),
+        }
         self._largest = max(options.page_size, LEAST_ROWS) * LARGEST_ROW
-        self._max_retries = options.max_retries
-        self._max_wait = options.max_wait
         self._headers = {
             "Accept": "application/json",
             "Accept-Encoding": "gzip",
             "User-Agent": f"tap-bitbucket-dc/{metadata.version('tap-bitbucket-dc')}",
-            "Authorization": _authorization(options),
+            "Authorization": connection.authorization,
         }
-        self._counting = threading.Lock()
         self.usage = Usage()
-        """The requests that were answered, by endpoint."""
-        self.requests = 0
-        """Requests sent so far, retries and redirects included."""
-        self.throttled = 0
-        """Answers so far that asked for fewer requests (429)."""
 
     def get(self, url: str, decoder: Decoder[Any] = ANY) -> Answer:
         """Return the answer, whatever its status; repeat the request while that may help.
 
-        It is repeated after 429, 500, 502, 503 and 504, network errors, and JSON that is cut off.
         Never after 401 and 403: after a few of them, Bitbucket demands a captcha.
 
         Source: the retries of jenkinsci/atlassian-bitbucket-server-integration-plugin (429);
@@ -120,34 +87,36 @@ class Transport:
 
         Args:
             url: In this server's REST API.
-            decoder: For the JSON of a 200. JSON that does not fit its type is returned plain.
+            decoder: For the JSON of a 200; JSON that does not fit its type is returned plain.
 
         Raises:
             BitbucketError: There was no usable answer after all retries.
-            ClosedError: The transport was closed.
         """
-        for attempt in range(self._max_retries + 1):
-            last = attempt == self._max_retries
+        for attempt in range(self._options.max_retries + 1):
+            last = attempt == self._options.max_retries
             try:
                 with self._throttle.turn(again=attempt > 0):
                     answer = self._follow(url)
                 if answer.status not in RETRIED:
                     self._throttle.answered()
-                    return self._with_value(answer, decoder)
+                    if answer.status != HTTPStatus.OK or not answer.is_json:
+                        return answer
+                    value = decode(answer.body, decoder)
+                    return Answer(url, answer.status, answer.headers, answer.body, value)
                 if last or not self._hold(answer, attempt):
                     return answer
+                continue
             except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
                 found = trouble(url, error)
                 if last or isinstance(found, errors.FatalError):
                     raise found from None
-                self._throttle.sleep(_backoff(attempt))
             except json.JSONDecodeError as error:
                 if last or isinstance(error, TooManyValuesError):
                     what = f"The answer of {url} is not JSON: {error}."
                     raise errors.SkippableError(what, url=url) from None
-                self._throttle.sleep(_backoff(attempt))
             except ValueError as error:  # the address of a proxy cannot be parsed
                 raise trouble(url, error) from None
+            self._throttle.sleep(_backoff(attempt))
         raise AssertionError  # the last attempt returns or raises
 
     def close(self) -> None:
@@ -159,16 +128,12 @@ class Transport:
     def _hold(self, answer: Answer, attempt: int) -> bool:
         """Wait as a 429 or 5xx asks for, together with all threads if it says how long.
 
-        Returns:
-            False if it asks to wait for longer than ``max_wait``.
+        Do not wait for longer than ``max_wait``, but return False.
         """
         asked = _retry_after(answer.headers)
-        is_throttled = answer.status == HTTPStatus.TOO_MANY_REQUESTS
-        with self._counting:
-            self.throttled += is_throttled
-        if asked is not None and asked > self._max_wait:
+        if asked is not None and asked > self._options.max_wait:
             return False
-        if is_throttled or asked:
+        if asked or answer.status == HTTPStatus.TOO_MANY_REQUESTS:
             self._throttle.pause(asked or _backoff(attempt))
         else:
             self._throttle.sleep(_backoff(attempt))
@@ -178,25 +143,19 @@ class Transport:
         """Return the answer; follow redirects, but only within this server's REST API."""
         for _ in range(MOST_REDIRECTS + 1):
             answer = self._send(url)
-            if answer.status not in REDIRECTS:
+            if answer.status not in REDIRECT_STATI:
                 return answer
             location = answer.headers.get("Location", "")
-            url = _joined(url, location)
-            if not url.startswith(f"{self.base_url}/rest/api/") or _climbs(url):
+            target = _inside(f"{self.base_url}/rest/api/", url, location)
+            if target is None:
                 break
+            url = target
         where = re.sub(r"//[^/]*@", "//", re.split(r"[?#]", location[:LONGEST_PLACE])[0])
         what = f"{answer.url} redirects to {where or 'nowhere'}, which was not followed."
-        raise errors.RedirectError(
-            what,
-            code="not_bitbucket",
-            remedy=errors.NOT_BITBUCKET,
-            url=answer.url,
-            status=answer.status,
-        )
+        raise answer.error(errors.RedirectError, what=what)
 
     def _send(self, url: str) -> Answer:
-        with self._counting:
-            self.requests += 1
+        self.usage.sent()
         request = requests.PreparedRequest()
         request.method, request.url = "GET", url
         request.headers = CaseInsensitiveDict(self._headers)
@@ -204,31 +163,11 @@ class Transport:
         # The adapter without a session around it: no cookies, no .netrc, no redirects, and
         # much less CPU time.
         with self._deadline.watch():
-            response = self._adapter.send(
-                request,
-                stream=True,
-                timeout=(min(CONNECT_TIMEOUT, self._timeout), self._timeout),
-                **self._connection.send_options,
-            )
+            response = self._adapter.send(request, **self._send_options)
             with contextlib.closing(response):
-                body = read(response, url, self._largest)
-        self.usage.add(url, response.status_code, time.perf_counter() - sent_at)
+                body = read_body(response, url, self._largest)
+        self.usage.answered(url, response.status_code, time.perf_counter() - sent_at)
         return Answer(url, response.status_code, response.headers, body)
-
-    @staticmethod
-    def _with_value(answer: Answer, decoder: Decoder[Any]) -> Answer:
-        if answer.status != HTTPStatus.OK or not answer.is_json:
-            return answer
-        return dataclasses.replace(answer, value=decode(answer.body, decoder))
-
-
-def _authorization(options: Options) -> str:
-    if options.token:
-        return f"Bearer {options.token}"
-    if options.username is None or options.password is None:
-        raise errors.ConfigError("`token`, or `username` and `password` must be set.")
-    login = f"{options.username}:{options.password}".encode()
-    return f"Basic {base64.b64encode(login).decode('ascii')}"
 
 
 def _backoff(attempt: int) -> float:
@@ -241,31 +180,12 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
 
     Source: RFC 9110, section 10.2.3.
     """
-    value = headers.get("Retry-After", "")[:LONGEST_DATE].strip()
+    value = headers.get("Retry-After", "").strip()
     if re.fullmatch(r"\d+(\.\d+)?", value):
         return float(value)
-    until = _http_date(value)
-    if until is None:
+    if (until := _http_date(value)) is None:
         return None
-    now = _http_date(headers.get("Date", "")) or time.time()
-    return max(until - now, 0.0)
-
-
-def _joined(url: str, location: str) -> str:
-    try:
-        return urljoin(url, location)
-    except ValueError:
-        return ""
-
-
-def _climbs(url: str) -> bool:
-    """Return whether a path may lead elsewhere once its escapes have been resolved."""
-    path = urlsplit(url).path
-    for _ in range(MOST_ESCAPES):
-        path = unquote(path)
-    # Tomcat cuts off what follows a semicolon.
-    names = {part.split(";")[0] for part in re.split(r"[/\\]", path)}
-    return "%" in path or bool(names & {".", ".."})
+    return max(until - (_http_date(headers.get("Date", "")) or time.time()), 0.0)
 
 
 def _http_date(value: str) -> float | None:
@@ -273,3 +193,18 @@ def _http_date(value: str) -> float | None:
         return email.utils.parsedate_to_datetime(value[:LONGEST_DATE]).timestamp()
     except (ValueError, OverflowError):
         return None
+
+
+def _inside(api: str, url: str, location: str) -> str | None:
+    """Return where a redirect leads, None if that may be outside of the REST API."""
+    try:
+        url = urljoin(url, location)
+    except ValueError:
+        return None
+    path = urlsplit(url).path
+    for _ in range(MOST_ESCAPES):
+        path = unquote(path)
+    # Tomcat cuts off what follows a semicolon.
+    names = {part.split(";")[0] for part in re.split(r"[/\\]", path)}
+    climbs = "%" in path or names & {".", ".."}
+    return url if url.startswith(api) and not climbs else None

@@ -1,4 +1,4 @@
-"""How many requests went to each endpoint, and how long their answers took.
+"""How many requests were sent, and for each endpoint, how long its answers took.
 
 Names of projects and repositories are replaced in the addresses:
 ``/projects/{project_key}/repos/{repository_slug}/commits``.
@@ -6,13 +6,11 @@ Names of projects and repositories are replaced in the addresses:
 
 from __future__ import annotations
 
-import re
 import threading
 from http import HTTPStatus
 from typing import NamedTuple
 
-_NAMES = re.compile(r"(/projects/)[^/]+(?:(/repos/)[^/]+)?")
-_VERSION = re.compile(r".*?/rest/\w+/[^/]+(?=/)")
+NAMES = {1: "{project_key}", 3: "{repository_slug}"}  # of /projects/PAY/repos/ledger/commits
 
 
 class Requests(NamedTuple):
@@ -26,31 +24,39 @@ class Requests(NamedTuple):
 
 
 class Usage:
-    """Counts requests by endpoint. Safe to use from many threads."""
+    """Counts requests. Safe to use from many threads."""
 
     def __init__(self) -> None:
-        """Start with none."""
         self._counting = threading.Lock()
         self._found: dict[str, Requests] = {}
+        self.requests = 0
+        """Requests sent so far, retries and redirects included."""
+        self.throttled = 0
+        """Answers so far that asked for fewer requests (429)."""
 
-    def add(self, url: str, status: int, seconds: float) -> None:
-        """Count a request that was answered."""
+    def sent(self) -> None:
+        """Count a request."""
+        with self._counting:
+            self.requests += 1
+
+    def answered(self, url: str, status: int, seconds: float) -> None:
+        """Count an answer."""
         endpoint = _endpoint(url)
         with self._counting:
             answers, total, failed = self._found.get(endpoint, Requests())
             failed += status >= HTTPStatus.BAD_REQUEST
             self._found[endpoint] = Requests(answers + 1, total + seconds, failed)
+            self.throttled += status == HTTPStatus.TOO_MANY_REQUESTS
 
     def by_endpoint(self) -> dict[str, Requests]:
-        """Return the requests so far, by their endpoint."""
+        """Return the requests that were answered so far, by their endpoint."""
         with self._counting:
             return dict(self._found)
 
 
 def _endpoint(url: str) -> str:
-    path = _VERSION.sub("", url.partition("?")[0], count=1)
-    return _NAMES.sub(_without_names, path, count=1)
-
-
-def _without_names(match: re.Match[str]) -> str:
-    return f"{match[1]}{{project_key}}" + (f"{match[2]}{{repository_slug}}" if match[2] else "")
+    _, _, path = url.partition("?")[0].partition("/rest/")
+    parts = path.split("/")[2:]  # without the API's name and version
+    if parts[:1] == ["projects"]:
+        parts = [NAMES.get(place, part) for place, part in enumerate(parts)]
+    return "/" + "/".join(parts)

@@ -6,6 +6,7 @@ import argparse
 import signal
 import sys
 import threading
+from pathlib import Path
 
 from tap_bitbucket_dc.emulator import Bitbucket, SameIdError
 from tap_bitbucket_dc.emulator.git import GitError
@@ -20,9 +21,13 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="default: any free port")
     parser.add_argument("--context-path", default="/bitbucket")
     parser.add_argument("--version", default="9.4.0", help="Bitbucket version to imitate")
-    parser.add_argument("--token", default="token", help="HTTP access token of the user admin")
+    parser.add_argument(
+        "--token", default="token", help="HTTP access token of the user admin; default: token"
+    )
     parser.add_argument("--seconds", type=float, default=3600, help="stop after this time")
     options = parser.parse_args()
+    if not Path(options.root).is_dir():
+        parser.error(f"there is no directory {options.root}")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

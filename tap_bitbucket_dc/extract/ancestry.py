@@ -9,6 +9,8 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING
 
+from tap_bitbucket_dc.bitbucket.models import UNTOLD
+
 if TYPE_CHECKING:
     from tap_bitbucket_dc.bitbucket import Commit
     from tap_bitbucket_dc.bitbucket.models import Parent
@@ -52,6 +54,8 @@ class Ancestry:
         self._is_whole = is_whole
         self._keys = array("q")
         self._index: set[int] | None = None
+        self.untold: set[str] = set()
+        """Commits of which no answer has said which parents they have."""
         self._roots: set[str] = set()
         self._last_date: int | None = None
 
@@ -91,6 +95,9 @@ class Ancestry:
         ids = [commit.id for commit in commits]
         parents = [commit.parents for commit in commits]
         named = [parent.id for each in parents for parent in each]
+        untold = [commit.id for commit in commits if commit.parents is UNTOLD]
+        if untold:
+            named = [commit_id for commit_id in named if commit_id]
         if self._index is None and self._is_chain(ids, parents, named):
             self.missing = {*named[len(ids) - 1 :]}
             self._keys.extend(map(hash, ids))
@@ -106,6 +113,7 @@ class Ancestry:
             self._roots.update(commit.id for commit in commits if not commit.parents)
             self.missing.difference_update(ids)
             self.missing.update(parent for parent in named if hash(parent) not in index)
+        self.untold.update(untold)
         if not self._is_whole:
             self._look_at(commits)
         return commits
@@ -153,7 +161,9 @@ class Ancestry:
 
     def _new(self, commits: list[Commit]) -> list[Commit]:
         unique = {commit.id: commit for commit in commits}
-        grown = {id_ for id_ in self._roots & unique.keys() if unique[id_].parents}
+        told = {id_ for id_ in self.untold & unique.keys() if unique[id_].parents is not UNTOLD}
+        grown = told | {id_ for id_ in self._roots & unique.keys() if unique[id_].parents}
+        self.untold -= told
         self._roots -= grown
         return [each for id_, each in unique.items() if id_ in grown or id_ not in self]
 
@@ -164,5 +174,5 @@ class Ancestry:
             if date is not None:
                 self.is_skewed = self.is_skewed or (last is not None and date > last)
                 last = date
-            self.has_root = self.has_root or not commit.parents
+            self.has_root = self.has_root or not commit.parents or commit.parents is UNTOLD
         self._last_date = last

@@ -169,7 +169,7 @@ class Crawl:
         Raises:
             BitbucketError: See ``Outcome.finish``. The login may also have ended.
         """
-        if self._client.login_in_doubt:
+        if self._client.login.in_doubt:
             self._in_background(self._client.confirm_login)
         self.outcome.finish(
             self._client.base_url,

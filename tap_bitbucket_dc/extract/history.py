@@ -12,7 +12,7 @@ import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 from tap_bitbucket_dc.bitbucket import errors
-from tap_bitbucket_dc.extract.ancestry import Ancestry
+from tap_bitbucket_dc.extract.ancestry import Ancestry, UnrelatedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -41,14 +41,7 @@ class History:
     """Reads the commits of one repository."""
 
     def __init__(self, client: Client, repository: Repository, ahead: Ahead | None) -> None:
-        """Send no request yet.
-
-        Args:
-            client: Where to read.
-            repository: What to read.
-            ahead: How to request the pages of a whole history in parallel, None to request
-                them one after the other.
-        """
+        """Send no request yet; ``ahead`` is for the pages of a whole history, see ``Client``."""
         self._client = client
         self._repository = repository
         self._ahead = ahead
@@ -76,11 +69,7 @@ class History:
         return True
 
     def count(self, until: str, since: str | None = None) -> int | None:
-        """Return how many commits a range has, None if the server does not tell.
-
-        Raises:
-            NoSuchCommitError: ``until`` or ``since`` is not in the repository, or not any more.
-        """
+        """Return how many commits a range has, None if the server does not tell."""
         with _emptied_is_unknown():
             return self._client.count_commits(self._repository, until=until, since=since)
 
@@ -100,6 +89,17 @@ class History:
         if self.count(until, since) != len(seen):
             what = f"Bitbucket sends commits of {self._repository} that nothing leads to."
             raise errors.SkippableError(what, url=self._repository.url or "")
+
+    def require_roots(self, commits: Iterable[str]) -> None:
+        """Check that nothing lies behind commits of which Bitbucket did not say which parents.
+
+        Raises:
+            UnrelatedError: Something does, or one cannot be found again.
+        """
+        for commit in commits:
+            page = next(self.pages(commit))
+            if page.next_start or [found.id for found in page.values] != [commit]:
+                raise UnrelatedError(commit)
 
     def leads_to(self, until: str, commits: list[Commit]) -> bool:
         """Return whether ``until`` leads to the given commits: one request for each."""
@@ -132,7 +132,7 @@ class History:
             which: The commits that cannot be marked as removed, for the warning.
 
         Raises:
-            SkippableError: The server knows it after all.
+            SkippableError: The server knows it.
         """
         if self.has(old):
             raise self.incomplete({old})
@@ -181,9 +181,7 @@ class History:
             )
 
     def removed(self, old: str, new: str, reachable: Ancestry) -> Removed:
-        """Return what is reachable from a former head and not from the new one.
-
-        If it contains the former head, it is complete.
+        """Return what a former head leads to and the new one does not; complete if it has ``old``.
 
         Args:
             old: The former head.
@@ -192,7 +190,7 @@ class History:
 
         Raises:
             NoSuchCommitError: One of them is not in the repository, or not any more.
-            SkippableError: A commit is missing, although other answers show that it exists.
+            SkippableError: A commit is missing.
         """
         removed = Removed(old, new, Ancestry(old), [])
         seen = removed.seen
@@ -216,7 +214,7 @@ class History:
             reachable: What is known to be reachable from the new head.
 
         Raises:
-            SkippableError: Commits are missing, although other answers show that they exist.
+            SkippableError: A commit is missing.
         """
         gone, new = removed.seen, removed.since
         again: Iterable[list[Commit]] = [removed.commits]
@@ -244,11 +242,7 @@ class History:
         yield from self.rest(seen)
 
     def whole(self, until: str) -> Ancestry:
-        """Return all commits reachable from ``until``, read only to compare them with others.
-
-        Raises:
-            SkippableError: A commit is missing, although other answers show that it exists.
-        """
+        """Return all commits reachable from ``until``, read only to compare them with others."""
         if until not in self._wholes:
             seen = Ancestry(until, is_whole=True)
             for _ in self.complete(seen, until):

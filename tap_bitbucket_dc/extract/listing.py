@@ -65,8 +65,8 @@ class Listing:
         try:
             projects = list(self._client.projects(failed))
         except errors.InaccessibleError as error:
-            raise self._client.refused_at_login(error) from None
-        if self._client.user is None:
+            raise self._client.login.refused_at_first(error) from None
+        if self._client.login.user is None:
             self._client.confirm_login()
         if self._filters.all_personal():
             # A repository that cannot be read is noted when those of its project are listed.

@@ -170,13 +170,16 @@ class Visit:
         for page in self._history.pages(until, since):
             commits = seen.take(page.values, strict=strict)
             is_last = page.next_start is None
-            if is_last and not seen.wanted() and (old is None or seen.names(old)):
+            complete = not (seen.wanted() or seen.untold)
+            if is_last and complete and (old is None or seen.names(old)):
                 yield self._page(commits, then=Bookmark(until))
                 return
             then = self._bookmark
             if old is None and page.next_start and is_first:
                 then = Bookmark(None, until, page.next_start, len(seen))
             yield self._page(commits, then=then)
+        if strict:
+            self._history.require_roots(seen.untold)
         try:
             yield from self._proven(seen, until, since)
         except errors.SkippableError:

@@ -2,7 +2,7 @@
 
 ::
 
-    python -m tap_bitbucket_dc.state merge 0.json 1.json 2.json > merged.json
+    tap-bitbucket-dc-state merge 0.json 1.json 2.json > merged.json
 
 Each of the new shards starts from the merged state and continues with its own part. Accepts states
 as the tap writes them or as ``meltano state get`` prints them, and prints the same format.
@@ -26,6 +26,17 @@ Json = dict[str, Any]
 
 class StateError(Exception):
     """A file contains no state, or two files contradict each other about a repository."""
+
+
+MERGE = (
+    "Merge the states of all shards into one and print it, to change the number of shards: each of "
+    "the new shards starts from the merged state and continues with its own part."
+)
+FILE = "state of one shard, as the tap writes it or as `meltano state get` prints it"
+NOT_RUN = (
+    "its shard has not run yet. Let it run first, or leave the file out; then that shard reads its "
+    "repositories in full"
+)
 
 
 def merge(states: Mapping[str, Json]) -> Json:
@@ -53,10 +64,7 @@ def merge(states: Mapping[str, Json]) -> Json:
 
 def _partitions(name: str, state: Json) -> list[Json]:
     if not state.get(MELTANO, state):
-        msg = (
-            f"{name} is empty: its shard has not run yet. Let it run first, or leave the file "
-            "out; then that shard reads its repositories in full"
-        )
+        msg = f"{name} is empty: {NOT_RUN}"
         raise StateError(msg)
     try:
         found = state.get(MELTANO, state)["bookmarks"][STREAM]["partitions"]
@@ -70,21 +78,31 @@ def _partitions(name: str, state: Json) -> list[Json]:
 
 def _read(file: Path) -> Json:
     try:
-        state = json.loads(file.read_text("utf-8") or "{}")
-    except (OSError, ValueError) as error:
+        state = json.loads(file.read_text("utf-8").strip() or "{}")
+    except FileNotFoundError:
+        msg = f"{file} does not exist: {NOT_RUN}"
+        raise StateError(msg) from None
+    except (OSError, ValueError, RecursionError) as error:
         msg = f"{file} cannot be read: {error}"
         raise StateError(msg) from None
-    return state if isinstance(state, dict) else {}
+    if not isinstance(state, dict):
+        msg = f"{file} is not a state, which is a JSON object"
+        raise StateError(msg)
+    return state
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tap_bitbucket_dc.state")
-    commands = parser.add_subparsers(required=True)
-    command = commands.add_parser(
-        "merge", help="merge the states in all files and print the result"
+    parser = argparse.ArgumentParser(
+        prog="tap-bitbucket-dc-state", description="Work with the states of shards."
     )
-    command.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    command = commands.add_parser(
+        "merge",
+        help="merge the states in all files and print the result",
+        description=MERGE,
+    )
+    command.add_argument("files", nargs="+", type=Path, metavar="FILE", help=FILE)
     files = parser.parse_args(arguments).files
     try:
         print(json.dumps(merge({str(file): _read(file) for file in files})))  # noqa: T201 its output

@@ -1,4 +1,4 @@
-"""Compare the loaded tables with Bitbucket, create views over them, or write a report."""
+"""Write a report about the loaded tables, create views, or compare them with Bitbucket."""
 
 from __future__ import annotations
 
@@ -9,29 +9,57 @@ from typing import TYPE_CHECKING
 
 from tap_bitbucket_dc import redaction
 from tap_bitbucket_dc.warehouse.options import parser
-from tap_bitbucket_dc.warehouse.views import script
 
 if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+MELTANO = {
+    "dsn": "BITBUCKET_REPORT_SQLALCHEMY_URL",
+    "schema": "BITBUCKET_REPORT_DEFAULT_TARGET_SCHEMA",
+    "output": "BITBUCKET_REPORT_OUTPUT",
+}
+"""Options, and the variables in which Meltano passes the settings of its plugin to it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; exits with a message if it fails."""
     redaction.install()
-    options = parser(__doc__).parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    options = parser(__doc__).parse_args(_of_meltano(given, os.environ))
     _hide(options.dsn or "")
     try:
         if options.command == "verify":
             from tap_bitbucket_dc.warehouse.verify import command  # noqa: PLC0415 takes a second
 
             return command.run(options)
-        _make(options)
+        from tap_bitbucket_dc.warehouse import commands  # noqa: PLC0415 of the extra
+
+        commands.run(options)
     except ModuleNotFoundError as missing:
-        sys.exit(f"{missing}: install tap-bitbucket-dc[warehouse]")
+        sys.exit(f"{missing}. Install the package with its extra: tap-bitbucket-dc[warehouse]")
     except OSError as error:
         sys.exit(redaction.hidden(f"{type(error).__name__}: {error}"))
     return 0
+
+
+def _of_meltano(arguments: Sequence[str], environment: Mapping[str, str]) -> list[str]:
+    """Return the arguments, preceded by the settings of the Meltano plugin if it runs.
+
+    ``meltano run bitbucket-report`` gives no arguments: it writes the report.
+    """
+    settings = {option: environment.get(name, "") for option, name in MELTANO.items()}
+    if not arguments and not any(settings.values()):
+        return []
+    command, *given = arguments or ["report"]
+    if command not in {"report", "views", "comments", "verify"}:
+        return list(arguments)
+    if command != "report":
+        del settings["output"]
+    return [
+        command,
+        *(f"--{option}={value}" for option, value in settings.items() if value),
+        *given,
+    ]
 
 
 def _hide(dsn: str) -> None:
@@ -39,27 +67,6 @@ def _hide(dsn: str) -> None:
     redaction.hide_url(dsn)
     found = re.findall(r"(?i)pass\w*\s*=\s*('(?:[^'\\]|\\.)*'?|[^\s&]+)", dsn)
     redaction.hide([text.strip("'") for text in found], os.environ.get("PGPASSWORD"))
-
-
-def _make(options: argparse.Namespace) -> None:
-    """Create the views, or write the report."""
-    if options.command == "views" and options.print:
-        sys.stdout.write(script(options.schema))
-        return
-    import psycopg  # noqa: PLC0415 of the extra
-
-    from tap_bitbucket_dc.warehouse.database import connected, described  # noqa: PLC0415
-
-    try:
-        if options.command == "report":
-            from tap_bitbucket_dc.warehouse.report import write_report  # noqa: PLC0415 slow
-
-            write_report(options.dsn, options.output, options.schema)
-            return
-        with connected(options.dsn, options.schema) as connection:
-            connection.execute(script(options.schema).encode())
-    except psycopg.Error as error:
-        sys.exit(redaction.hidden(described(error, options.dsn)))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,9 @@ DSN = (
     "connection string such as postgresql://user@host/database; what it leaves out is taken from "
     "libpq's environment variables PGHOST, PGUSER, PGDATABASE, …; set the password in PGPASSWORD"
 )
+PRINT = "print the SQL instead of running it; without --dsn, for tables that have all columns"
+COMMENTS = "write the descriptions of the tables and columns into the database"
+WEEKS = "how many weeks to show, and to compare with as many before; default: 52"
 CONFIG = (
     "the tap's configuration file, or ENV for environment variables TAP_BITBUCKET_DC_*, which is "
     "the default; may be given several times"
@@ -24,9 +27,7 @@ BRANCHES = (
 
 def parser(description: str | None) -> argparse.ArgumentParser:
     """Return the parser; ``command`` is the name of the chosen command."""
-    parser = argparse.ArgumentParser(
-        prog="python -m tap_bitbucket_dc.warehouse", description=description
-    )
+    parser = argparse.ArgumentParser(prog="tap-bitbucket-dc-warehouse", description=description)
     tables = argparse.ArgumentParser(add_help=False)
     tables.add_argument("--dsn", default="", help=DSN)
     tables.add_argument(
@@ -34,9 +35,11 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, dest="command")
     views = commands.add_parser("views", parents=[tables], help="create or replace the views")
-    views.add_argument("--print", action="store_true", help="print the SQL instead of running it")
+    views.add_argument("--print", action="store_true", help=PRINT)
     report = commands.add_parser("report", parents=[tables], help="write the report")
     report.add_argument("--output", default="report.html", help="HTML file; default: report.html")
+    report.add_argument("--weeks", type=_weeks, default=52, help=WEEKS)
+    commands.add_parser("comments", parents=[tables], help=COMMENTS)
     _add_verify(
         commands.add_parser(
             "verify",
@@ -45,6 +48,12 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         )
     )
     return parser
+
+
+def _weeks(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 520:  # noqa: PLR2004 ten years
+        raise argparse.ArgumentTypeError("must be between 1 and 520")
+    return int(text)
 
 
 def _add_verify(parser: argparse.ArgumentParser) -> None:

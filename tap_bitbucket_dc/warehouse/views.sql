@@ -1,6 +1,7 @@
 -- Views over the tables that tap-bitbucket-dc fills, with the names and columns of DX's Bitbucket
 -- Server tables. They need PostgreSQL 14 or newer and store no data of their own. Running this
--- script again changes nothing; grants and objects that depend on the views are kept.
+-- script again changes nothing; grants and objects that depend on the views are kept. Where a table
+-- or a column does not exist, null stands in its place.
 
 -- Depending on the target, a time is a timestamp, a timestamptz or a text.
 create or replace function bitbucket_server_utc(moment timestamp) returns timestamp
@@ -31,10 +32,10 @@ create or replace view bitbucket_server_user_emails as
 select bitbucket_server_email(person.email) as email, max(person.user_id) as user_id
   from (
     select author_email as email, max(author_user_id::bigint) as user_id
-      from commits where author_user_id is not null group by 1
+      from {commits} as commits where author_user_id is not null group by 1
      union all
     select committer_email, max(committer_user_id::bigint)
-      from commits where committer_user_id is not null group by 1
+      from {commits} as commits where committer_user_id is not null group by 1
   ) as person
  where bitbucket_server_email(person.email) is not null
  group by 1;
@@ -54,11 +55,11 @@ select project.id::bigint as id,
        project.description::text as description,
        project.public::boolean as public,
        coalesce(branches.readable, true) as api_accessible
-  from projects as project
+  from {projects} as project
   left join (
     select repository.project_id, bool_or(branch.status <> 'inaccessible') as readable
-      from repositories as repository
-      join default_branches as branch on branch.repository_id = repository.id
+      from {repositories} as repository
+      join {default_branches} as branch on branch.repository_id = repository.id
      group by repository.project_id
   ) as branches on branches.project_id = project.id;
 comment on view bitbucket_server_projects is
@@ -83,8 +84,8 @@ select repository.id::bigint as id,
        branch.display_id::text as default_branch,
        branch.status <> 'inaccessible' as api_accessible,
        repository.archived::boolean as archived
-  from repositories as repository
-  left join default_branches as branch on branch.repository_id = repository.id;
+  from {repositories} as repository
+  left join {default_branches} as branch on branch.repository_id = repository.id;
 comment on view bitbucket_server_repositories is
     'Repositories, including those that were deleted in Bitbucket after they were loaded.';
 comment on column bitbucket_server_repositories.id is
@@ -102,11 +103,11 @@ create or replace view bitbucket_server_users as
 with person as (
     select author_user_id::bigint as user_id, author_email::text as email,
            author_name::text as name, max(committer_timestamp) as newest
-      from commits group by 1, 2, 3
+      from {commits} as commits group by 1, 2, 3
      union all
     select committer_user_id::bigint, committer_email::text, committer_name::text,
            max(committer_timestamp)
-      from commits group by 1, 2, 3
+      from {commits} as commits group by 1, 2, 3
 ), known as (
     select coalesce(person.user_id, matched.user_id) as source_id,
            person.user_id is not null as is_matched,
@@ -145,7 +146,7 @@ select commits.repository_id::bigint || '/' || commits.id as id,
        commits.branch::text as branch,
        bitbucket_server_utc(commits.committer_timestamp) as created,
        commits.message::text as message
-  from commits
+  from {commits} as commits
   left join bitbucket_server_user_emails as matched
     on matched.email = bitbucket_server_email(commits.author_email)
  where commits.on_default_branch::boolean;
@@ -165,16 +166,23 @@ comment on column bitbucket_server_commits.branch is
 comment on column bitbucket_server_commits.created is
     'Committer date in UTC. The author date is commits.author_timestamp.';
 
--- Not in DX. A table that lacks the column author_type or co_authors gives no rows.
+-- Not in DX.
 create or replace view bitbucket_server_bots as
 select distinct bot.user_id
-  from (values (null)) as absent (author_type)
- cross join lateral (
-    select author_user_id::bigint as user_id, author_type::text as kind from commits
+  from (
+    select bitbucket_server_user_id(
+               coalesce(commits.author_user_id::bigint, matched.user_id),
+               commits.author_email, commits.author_name
+           ) as user_id
+      from {commits} as commits
+      left join bitbucket_server_user_emails as matched
+        on matched.email = bitbucket_server_email(commits.author_email)
+     where commits.author_type = 'SERVICE' or commits.author_name like '%[bot]'
   ) as bot
- where bot.kind = 'SERVICE' and bot.user_id is not null;
+ where bot.user_id is not null;
 comment on view bitbucket_server_bots is
-    'Users that are bots: authors whom Bitbucket has as users of the type SERVICE.';
+    'Users that are bots: authors whom Bitbucket has as users of the type SERVICE, or whose name '
+    'ends in [bot], such as renovate[bot].';
 comment on column bitbucket_server_bots.user_id is 'Id in bitbucket_server_users.';
 
 create or replace view bitbucket_server_commit_co_authors as
@@ -187,10 +195,9 @@ select written.commit_id, written.position,
            -- In tables without names it is the digest of the address alone.
            coalesce(substring(trailer.value from '<([^<>]*)>$'),
                     substring(trailer.value from '^[0-9a-f]{64}$')) as email
-      from (values (null)) as absent (co_authors)
-     cross join lateral (
+      from (
         select repository_id::bigint || '/' || id as commit_id, to_jsonb(co_authors) as list
-          from commits where on_default_branch::boolean
+          from {commits} as commits where on_default_branch::boolean
       ) as commit
      cross join lateral jsonb_array_elements_text(
         -- Depending on the target it is an array, a jsonb, or a text that holds JSON.

@@ -146,6 +146,7 @@ def test_inaccessible_repositories_are_reported_with_the_permission_they_need(
         ({"base_url": "nonsense"}, "invalid_config", "`base_url`"),
         ({"base_url": None}, "invalid_config", "base_url"),
         ({"token": None}, "invalid_config", "`token`"),
+        ({"project": ["PAY"]}, "invalid_config", "Did you mean `projects`?"),
     ],
     ids=str,
 )
@@ -219,6 +220,18 @@ def test_its_curl_line_shows_the_same_answer_and_no_secret(
     done = subprocess.run(shlex.split(line), capture_output=True, text=True, check=True, timeout=20)
     assert "Please check your credentials" in done.stdout
     assert company.requests[0].status == 401
+
+
+def test_a_variable_that_did_not_reach_the_tap_is_an_error(
+    company: Bitbucket, check: Callable[..., Told], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TAP_BITBUCKET_DC_CA_BUNDLE", "geheim.pem")
+    told = check()
+    assert told.exit_code == 1
+    assert "A sync would not work: invalid_config\n" in told.text
+    assert "`ca_bundle` did not reach the tap, although `TAP_BITBUCKET_DC_CA_BUNDLE`" in told.text
+    assert "geheim" not in told.text
+    assert company.requests == []
 
 
 def test_it_gives_up_where_nobody_answers(company: Bitbucket, check: Callable[..., Told]) -> None:

@@ -520,3 +520,18 @@ def test_the_command_says_why_it_cannot_start(tmp_path: Path, bitbucket: Bitbuck
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, "Address already in use" in done.stderr) == (1, True)
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("root", ["nowhere", "file"])
+def test_the_command_says_that_its_root_is_not_there(tmp_path: Path, root: str) -> None:
+    (tmp_path / "file").touch()
+    command = [sys.executable, "-m", "tap_bitbucket_dc.emulator", str(tmp_path / root)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 2
+    assert done.stderr.endswith(f"error: there is no directory {tmp_path / root}\n")
+
+
+def test_the_command_names_its_token_in_its_help() -> None:
+    command = [sys.executable, "-m", "tap_bitbucket_dc.emulator", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    assert "HTTP access token of the user admin; default: token" in " ".join(done.stdout.split())

@@ -245,4 +245,5 @@ def test_any_name_can_be_drawn(name: str) -> None:
     week = {"week": "2026-01-05", "commits": 3, "merges": 1, "people": 1}
     rows = [{**week, "name": name}, {**week, "name": f"{name}2"}, {**week, "name": "ada"}]
     for draw in (charts.busy_people, charts.busy_repositories):
-        assert draw(rows).startswith("<svg")
+        for page in (charts.WIDE, charts.PHONE):
+            assert draw(rows, page).startswith("<svg")

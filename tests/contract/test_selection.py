@@ -101,11 +101,18 @@ def test_with_projects_alone_nothing_is_asked_about_repositories_of_the_state(
     assert asked(bitbucket) == {"projects"}
 
 
-def test_with_nothing_selected_nothing_is_asked(sync: Sync, bitbucket: Bitbucket) -> None:
-    output = sync(catalog=catalog([]))
-    assert output.exit_code == 0
+@pytest.mark.parametrize(
+    "nothing", [catalog([]), {"streams": [{"tap_stream_id": "comits", "schema": {}}]}]
+)
+def test_a_selection_of_nothing_is_an_error_that_names_the_streams(
+    sync: Sync, bitbucket: Bitbucket, nothing: singer.Json
+) -> None:
+    output = sync(catalog=nothing)
+    assert output.code == "invalid_config"
+    assert "The streams are commits, default_branches, projects, repositories." in output.last_line
+    assert "meltano select" in output.last_line
     assert bitbucket.requests == []
-    assert not [m for m in output.messages if m["type"] != "STATE"]
+    assert output.messages == []
 
 
 # Columns.

@@ -172,3 +172,56 @@ def test_an_empty_filter_is_none(sync: Sync, value: Any) -> None:
     )
     output = sync(**{name: found for name, found in settings.items() if found is not None})
     assert len(output.records("commits")) == 25
+
+
+def test_a_setting_that_does_not_exist_is_named_and_the_sync_goes_on(sync: Sync) -> None:
+    output = sync(project=["geheim"])
+    assert len(output.records("commits")) == 25
+    assert "WARNING | `project` is not a setting. Did you mean `projects`?" in output.log
+    assert "geheim" not in output.log
+
+
+def test_a_misspelt_setting_that_is_required_is_named(bitbucket: Bitbucket) -> None:
+    output = singer.sync({"base_ur": bitbucket.url, "token": "token"})
+    assert output.code == "invalid_config"
+    assert "'base_url' is a required property" in output.last_line
+    assert "Did you mean `base_url`?" in output.last_line
+
+
+def test_the_settings_of_the_sdk_exist(sync: Sync) -> None:
+    output = sync(stream_maps={}, stream_map_config={}, flattening_enabled=False, faker_config={})
+    assert "WARNING" not in output.log
+
+
+@pytest.fixture
+def with_variables(config: singer.Json, tmp_path: Path) -> Callable[..., singer.Output]:
+    """Runs the command with a configuration file and with environment variables."""
+
+    def run(*options: str, **variables: str) -> singer.Output:
+        named = {f"TAP_BITBUCKET_DC_{name.upper()}": value for name, value in variables.items()}
+        return singer.run(config, tmp_path, None, *options, env={**os.environ, **named})
+
+    return run
+
+
+def test_a_variable_that_did_not_reach_the_tap_is_named_and_the_sync_goes_on(
+    with_variables: Callable[..., singer.Output],
+) -> None:
+    output = with_variables(exclude_projects='["geheim"]')
+    assert len(output.records("commits")) == 25
+    assert "although `TAP_BITBUCKET_DC_EXCLUDE_PROJECTS` is set" in output.log
+    assert "--config ENV" in output.log
+    assert "geheim" not in output.log
+    output = with_variables("--config", "ENV", exclude_projects='["PAY"]')
+    assert output.code == "no_resources"
+    assert "did not reach" not in output.log
+
+
+@pytest.mark.parametrize("name", ["shard_count", "shard_index", "shards"])
+def test_a_shard_whose_number_did_not_reach_the_tap_reads_nothing(
+    with_variables: Callable[..., singer.Output], bitbucket: Bitbucket, name: str
+) -> None:
+    output = with_variables(**{name: "2"})
+    assert output.code == "invalid_config"
+    assert f"`TAP_BITBUCKET_DC_{name.upper()}`" in output.last_line
+    assert bitbucket.requests == []

@@ -251,13 +251,21 @@ def test_a_file_without_a_state_is_not_merged(tmp_path: Path, text: str) -> None
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("text", ["", "{}", '{"singer_state": {}}'])
+@pytest.mark.parametrize("text", [None, "", "\n\n", "{}", '{"singer_state": {}}'])
 def test_the_command_says_what_to_do_about_a_shard_that_has_not_run_yet(
-    tmp_path: Path, text: str
+    tmp_path: Path, text: str | None
 ) -> None:
     file = tmp_path / "1.json"
-    file.write_text(text)
+    if text is not None:
+        file.write_text(text)
     assert "its shard has not run yet. Let it run first" in merge_command(file).stderr
+
+
+@pytest.mark.parametrize("text", ["[]", "null", '"state"'])
+def test_the_command_says_that_a_file_is_not_a_state(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "1.json"
+    file.write_text(text)
+    assert merge_command(file).stderr == f"{file} is not a state, which is a JSON object\n"
 
 
 def test_states_that_differ_in_a_repository_are_not_merged() -> None:

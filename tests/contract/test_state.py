@@ -531,3 +531,25 @@ def test_a_signal_ends_the_run_with_whole_lines_and_a_state_to_go_on_from(
     assert partitions(target.state)[12]["reading"]["start"] == commits
     assert len(flags(target.read())) == 1000 - commits, "nothing comes twice"
     assert target.holds(ledger)
+
+
+@pytest.mark.parametrize("text", [None, "", "\n"], ids=["missing", "empty", "a newline"])
+def test_a_state_that_is_not_there_is_an_error_that_says_how_to_start(
+    bitbucket: Bitbucket, config: singer.Json, tmp_path: Path, text: str | None
+) -> None:
+    path = tmp_path / "kept.json"
+    if text is not None:
+        path.write_text(text)
+    output = singer.run(config, tmp_path, None, "--state", str(path))
+    assert output.code == "invalid_config"
+    assert "For a first run, write {} to the file" in output.last_line
+    assert "Traceback" not in output.log
+    assert bitbucket.requests == []
+
+
+def test_a_first_run_may_have_an_empty_object_as_its_state(
+    ledger: GitRepository, config: singer.Json, tmp_path: Path
+) -> None:
+    ledger.commits(3)
+    output = singer.run(config, tmp_path, {})
+    assert len(output.records("commits")) == 3

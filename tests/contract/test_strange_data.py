@@ -138,7 +138,7 @@ def test_a_commit_with_nothing_but_an_id_is_a_record(bitbucket: Bitbucket, sync:
     record = output.records("commits")[0]
     unknown = {column for column, value in record.items() if value is None}
     assert {"message", "author_name", "committer_timestamp", "display_id"} <= unknown
-    assert (record["parent_ids"], record["is_merge"], record["issue_keys"]) == ([], False, [])
+    assert (record["parent_ids"], record["is_merge"], record["issue_keys"]) == (None, None, [])
 
 
 @pytest.mark.parametrize(
@@ -167,10 +167,10 @@ def test_a_message_is_unchanged_except_for_what_databases_reject(
 @pytest.mark.parametrize(
     ("name", "value", "column", "expected"),
     [
-        ("parents", None, "parent_ids", []),
-        ("parents", 5, "parent_ids", []),
-        ("parents", {"id": "a"}, "parent_ids", []),
-        ("parents", ["a", None, {"id": 5}, {}], "parent_ids", []),
+        ("parents", None, "parent_ids", None),
+        ("parents", 5, "parent_ids", None),
+        ("parents", {"id": "a"}, "parent_ids", None),
+        ("parents", ["a", None, {"id": 5}, {}], "parent_ids", None),
         ("properties", None, "issue_keys", []),
         ("properties", {"jira-key": None}, "issue_keys", []),
         ("properties", {"jira-key": "PAY-1"}, "issue_keys", []),

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tap_bitbucket_dc.emulator import Bitbucket
+    from tests import singer
     from tests.conftest import Sync
     from tests.git_repository import GitRepository
 
@@ -128,6 +129,29 @@ def test_removed_commits_are_all_marked_despite_a_lie(
     target.read()
     assert target.holds(ledger)
     assert flags(target.read()) == []
+
+
+@pytest.mark.parametrize("parents", [None, [{}]])
+@pytest.mark.parametrize("is_first_read", [True, False])
+def test_an_answer_that_ends_with_a_commit_without_parents_is_not_believed(
+    target: Target,
+    ledger: GitRepository,
+    bitbucket: Bitbucket,
+    parents: object,
+    *,
+    is_first_read: bool,
+) -> None:
+    def cut(body: singer.Json) -> singer.Json:
+        row = {**body["values"][0], "parents": parents}
+        return {**body, "values": [row], "isLastPage": True}
+
+    if not is_first_read:
+        target.read()
+        amend(ledger)
+    bitbucket.faults.append(Fault(FIRST_PAGE, kind="replace", replace=cut))
+    target.read()
+    assert target.holds(ledger)
+    assert all(row["parent_ids"] is not None for row in target.commits.values())
 
 
 def test_a_commit_that_came_without_its_parents_is_corrected(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -95,7 +97,9 @@ class Browser:
 @contextmanager
 def browser() -> Iterator[Browser]:
     """Yield a new browser with an empty profile; skip the test where there is none."""
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    chromium = next(filter(None, map(shutil.which, CHROMIUMS)), None)
+    path = os.pathsep.join([os.environ.get("PATH", ""), os.environ.get("CHROMEWEBDRIVER", "")])
+    driver = shutil.which("chromedriver", path=path)
     if not chromium or not driver:
         pytest.skip("there is no chromium with its chromedriver on the PATH")
     with (

@@ -67,6 +67,7 @@ def project(tmp_path: Path, bitbucket: Bitbucket, database: Warehouse) -> Meltan
     settings = {
         "TAP_BITBUCKET_DC_BASE_URL": bitbucket.url,
         "TAP_BITBUCKET_DC_TOKEN": "token",
+        "TAP_BITBUCKET_DC_REQUESTS_PER_SECOND": "1000",
         "TARGET_POSTGRES_SQLALCHEMY_URL": database.url,
         "TARGET_POSTGRES_BATCH_SIZE_ROWS": "100",
     }

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tarfile
 import zipfile
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from tests.end_to_end.project import MeltanoProject
+from tap_bitbucket_dc.emulator import Bitbucket
+from tests.end_to_end.project import MeltanoError, MeltanoProject
+from tests.end_to_end.warehouse import Warehouse, warehouse
+from tests.end_to_end.world import World, loaded, made
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CHECKOUT = Path(__file__).parents[2]
 UV = os.environ.get("UV") or shutil.which("uv")
@@ -81,7 +89,8 @@ def test_the_sdist_holds_what_the_tests_need(built: Built) -> None:
     with tarfile.open(built.sdist) as sdist:
         names = {"/".join(PurePosixPath(name).parts[1:]) for name in sdist.getnames()}
     assert names >= source("tap_bitbucket_dc", "tests")
-    assert names >= {"pyproject.toml", "meltano.yml", ".github/meltano-hub.yml", "README.md"}
+    assert names >= source(".github/meltano")
+    assert names >= {"pyproject.toml", "meltano.yml", "README.md"}
 
 
 def test_the_registry_would_take_it(built: Built) -> None:
@@ -90,35 +99,128 @@ def test_the_registry_would_take_it(built: Built) -> None:
     uv(*run, "check-wheel-contents", built.wheel)
 
 
-def test_the_command_runs_in_an_environment_of_its_own(built: Built, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def installed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the commands of the wheel, installed without an extra."""
+    directory = tmp_path_factory.mktemp("installed")
     uv(
         *("tool", "install", "--quiet", built.wheel),
-        UV_TOOL_DIR=str(tmp_path / "tools"),
-        UV_TOOL_BIN_DIR=str(tmp_path / "bin"),
+        UV_TOOL_DIR=str(directory / "tools"),
+        UV_TOOL_BIN_DIR=str(directory / "bin"),
     )
-    about = json.loads(tap(tmp_path, "--about", "--format=json"))
+    return directory
+
+
+def test_the_command_runs_in_an_environment_of_its_own(built: Built, installed: Path) -> None:
+    about = json.loads(tap(installed, "--about", "--format=json"))
     assert built.wheel.name.split("-")[1] == about["version"]
     assert "shard_count" in about["settings"]["properties"]
-    streams = json.loads(tap(tmp_path, "--discover"))["streams"]
+    streams = json.loads(tap(installed, "--discover"))["streams"]
     names = {stream["tap_stream_id"] for stream in streams}
     assert names == {"projects", "repositories", "default_branches", "commits"}
 
 
-def test_meltano_adds_and_installs_it_by_the_definition_for_the_hub(
-    built: Built, tmp_path: Path
+def test_the_states_of_shards_are_merged_by_a_command_of_its_own(installed: Path) -> None:
+    state = {"bookmarks": {"commits": {"partitions": [{"context": {"repository_id": 1}}]}}}
+    (installed / "0.json").write_text(json.dumps(state))
+    command = (installed / "bin" / "tap-bitbucket-dc-state", "merge", installed / "0.json")
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == state
+
+
+@pytest.mark.parametrize("command", ["report", "views", "verify"])
+def test_without_its_extra_the_warehouse_says_in_one_line_what_to_install(
+    installed: Path, command: str
 ) -> None:
-    project = MeltanoProject(tmp_path, {})
-    file = tmp_path / "meltano.yml"
-    file.write_text("default_environment: dev\nenvironments: [{name: dev}]\n")
-    definition = CHECKOUT / ".github/meltano-hub.yml"
-    plugin = ("--plugin-type", "extractor", "tap-bitbucket-dc")
-    assert meltano(project, "add", "--no-install", "--from-ref", definition, *plugin)
-    text = file.read_text("utf-8")
-    assert text.count("pip_url: tap-bitbucket-dc\n") == 1
-    file.write_text(text.replace("pip_url: tap-bitbucket-dc\n", f"pip_url: {built.wheel}\n"))
-    about = json.loads(meltano(project, "invoke", "tap-bitbucket-dc", "--about", "--format=json"))
-    assert about["name"] == "tap-bitbucket-dc"
-    assert (tmp_path / ".meltano/extractors/tap-bitbucket-dc/venv").is_dir()
+    config = ("--config", installed / "c.json") if command == "verify" else ()
+    (installed / "c.json").write_text('{"base_url": "http://127.0.0.1:9", "token": "t"}')
+    done = subprocess.run(
+        (installed / "bin" / "tap-bitbucket-dc-warehouse", command, *config),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "with its extra: tap-bitbucket-dc[warehouse]" in done.stderr
+
+
+PLUGINS = ("tap-bitbucket-dc", "target-postgres", "bitbucket-report")
+
+
+class Added(NamedTuple):
+    """A Meltano project to which the plugins were added, and what they read and fill."""
+
+    project: MeltanoProject
+    world: World
+    database: Warehouse
+
+
+@pytest.fixture(scope="module")
+def added(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Added]:
+    """A new project of a new user; the hub takes connections and never answers."""
+    directory = tmp_path_factory.mktemp("new")
+    definitions = shutil.copytree(CHECKOUT / ".github/meltano", directory / "definitions")
+    for path in definitions.iterdir():
+        text = path.read_text("utf-8")
+        path.write_text(re.sub(r"git\+https://\S+", built.wheel.as_uri(), text))
+    world = made(directory / "git")
+    with (
+        socket.create_server(("127.0.0.1", 0)) as hub,
+        warehouse() as database,
+        Bitbucket(directory / "git") as bitbucket,
+    ):
+        settings = {
+            "HOME": str(directory),
+            "MELTANO_HUB_URL": f"http://127.0.0.1:{hub.getsockname()[1]}",
+            "UV_EXCLUDE_NEWER": exclude_newer(),
+            "TAP_BITBUCKET_DC_BASE_URL": bitbucket.url,
+            "TAP_BITBUCKET_DC_TOKEN": "token",
+            "TARGET_POSTGRES_SQLALCHEMY_URL": database.url,
+        }
+        project = MeltanoProject(directory / "project", settings)
+        (project.directory / "meltano.yml").unlink()
+        meltano(project, "init", ".")
+        for name in PLUGINS:
+            meltano(project, "add", "--from-ref", definitions / f"{name}.yml", name)
+        yield Added(project, world, database)
+
+
+@pytest.fixture
+def new(added: Added) -> Added:
+    """The project, with an empty database."""
+    added.database.execute("drop schema if exists bitbucket cascade")
+    return added
+
+
+def test_meltano_adds_the_plugins_from_their_files_loads_and_writes_the_report(new: Added) -> None:
+    directory = new.project.directory
+    for name, kind in zip(PLUGINS, ("extractors", "loaders", "utilities"), strict=True):
+        assert (directory / ".meltano" / kind / name / "venv").is_dir()
+    log = new.project.run(*PLUGINS)
+    assert "The report is in report.html." in log
+    assert "did not reach" not in log
+    assert loaded(new.database) == new.world.commits()
+    assert "<html" in (directory / "report.html").read_text("utf-8")
+    assert "schema bitbucket" in meltano(new.project, "invoke", "bitbucket-report:views")
+    [(commits,)] = new.database.query("select count(*) from bitbucket.bitbucket_server_commits")
+    assert commits > 0
+    assert "all equal" in meltano(new.project, "invoke", "bitbucket-report:verify")
+
+
+def test_a_shard_whose_settings_meltano_drops_says_why_it_does_not_run(new: Added) -> None:
+    file = new.project.directory / "meltano.yml"
+    declared = file.read_text("utf-8")
+    file.write_text(declared.replace("name: shard_", "name: other_"))
+    shard = copy.copy(new.project)
+    shard.environment = new.project.environment | {"TAP_BITBUCKET_DC_SHARD_COUNT": "2"}
+    try:
+        with pytest.raises(MeltanoError) as raised:
+            shard.run("--state-id-suffix=0-of-2", *PLUGINS[:2])
+    finally:
+        file.write_text(declared)
+    said = "`shard_count` did not reach the tap, although `TAP_BITBUCKET_DC_SHARD_COUNT` is set."
+    assert f"invalid_config: {said} Declare it" in str(raised.value)
 
 
 def meltano(project: MeltanoProject, *arguments: str | Path) -> str:

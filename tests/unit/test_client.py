@@ -501,9 +501,9 @@ def test_the_login_that_the_server_names_is_known() -> None:
     logins = []
     for _ in range(2):
         asking.commits()
-        logins.append(asking.client.user)
+        logins.append(asking.client.login.user)
     assert logins == [None, "ada"]
-    assert not asking.client.login_in_doubt
+    assert not asking.client.login.in_doubt
 
 
 @pytest.mark.parametrize(
@@ -516,7 +516,7 @@ def test_an_answer_that_does_not_name_us_any_more_is_suspect(found: requests.Res
         asking.commits()
     except errors.InaccessibleError:
         assert found.status_code == 401
-    assert asking.client.login_in_doubt
+    assert asking.client.login.in_doubt
 
 
 def test_a_login_is_confirmed_where_only_users_are_answered() -> None:
@@ -551,7 +551,7 @@ def test_a_refusal_of_the_first_request_ends_the_run(
     asking.commits()
     error = asking.fails(errors.InaccessibleError)
     assert isinstance(error, errors.InaccessibleError)
-    fatal = asking.client.refused_at_login(error)
+    fatal = asking.client.login.refused_at_first(error)
     assert (fatal.code, fatal.url, fatal.status) == (code, error.url, error.status)
 
 

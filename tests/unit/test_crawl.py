@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from tap_bitbucket_dc.bitbucket import InaccessibleError
+from tap_bitbucket_dc.bitbucket.errors import InaccessibleError
 from tap_bitbucket_dc.extract.crawl import Crawl, Wanted
 from tap_bitbucket_dc.extract.filters import Filters
 from tap_bitbucket_dc.state import Bookmark

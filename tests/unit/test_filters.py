@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tap_bitbucket_dc.bitbucket import ConfigError, Origin, Project, Repository
+from tap_bitbucket_dc.bitbucket import Origin, Project, Repository
+from tap_bitbucket_dc.bitbucket.errors import ConfigError
 from tap_bitbucket_dc.extract.filters import Filters
 from tap_bitbucket_dc.tap import TapBitbucketDC
 

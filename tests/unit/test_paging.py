@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 UNHURRIED = settings(deadline=None)  # other tests may run beside it
+MOST = 1_000_000  # rows: any number
 WAIT = 5.0  # seconds after which something will not happen any more
 URL = "https://bitbucket.example.com/rest/api/1.0/projects"
 
@@ -55,7 +56,9 @@ def read_pages(
 ) -> list[Page[int]]:
     """Return all pages, read with guesses."""
     with ThreadPoolExecutor(most) as threads:
-        return list(pages(server.ask, start, url=URL, ahead=Ahead(threads, most, its_turn)))
+        return list(
+            pages(server.ask, start, url=URL, most=MOST, ahead=Ahead(threads, most, its_turn))
+        )
 
 
 def test_guesses_that_are_right_cost_no_request_more_than_the_pages() -> None:
@@ -83,14 +86,14 @@ def test_guesses_are_asked_for_together() -> None:
         return server.ask(start)
 
     with ThreadPoolExecutor(4) as threads:
-        found = list(pages(ask, url=URL, ahead=Ahead(threads, 4, always)))
+        found = list(pages(ask, url=URL, most=MOST, ahead=Ahead(threads, 4, always)))
     assert [value for page in found for value in page.values] == list(range(200))
 
 
 def test_no_more_pages_are_guessed_than_were_read_before() -> None:
     server = Server(list(range(1000)), 10)
     with ThreadPoolExecutor(1) as threads:
-        found = pages(server.ask, url=URL, ahead=Ahead(threads, 16, always))
+        found = pages(server.ask, url=URL, most=MOST, ahead=Ahead(threads, 16, always))
         for read in range(1, 6):
             next(found)
             assert len(server.asked) <= 2 * read
@@ -127,7 +130,7 @@ def test_an_error_of_a_page_comes_at_its_place() -> None:
         return server.ask(start)
 
     with ThreadPoolExecutor(4) as threads:
-        found = pages(ask, url=URL, ahead=Ahead(threads, 4, always))
+        found = pages(ask, url=URL, most=MOST, ahead=Ahead(threads, 4, always))
         assert [next(found).start for _ in range(4)] == [0, 10, 20, 30]
         with pytest.raises(LookupError):
             next(found)
@@ -142,7 +145,7 @@ def test_an_error_of_an_unneeded_guess_is_ignored() -> None:
         return server.ask(start)
 
     with ThreadPoolExecutor(4) as threads:
-        found = list(pages(ask, url=URL, ahead=Ahead(threads, 4, always)))
+        found = list(pages(ask, url=URL, most=MOST, ahead=Ahead(threads, 4, always)))
     assert len(found) == 8
 
 
@@ -166,7 +169,7 @@ def test_guessing_gives_what_one_by_one_gives(
 
 def test_without_ahead_each_page_is_requested_when_it_is_wanted() -> None:
     server = Server(list(range(30)), 10)
-    found = pages(server.ask, 10, url=URL)
+    found = pages(server.ask, 10, url=URL, most=MOST)
     assert server.asked == []
     assert next(found).start == 10
     assert server.asked == [10]
@@ -177,7 +180,7 @@ def test_pages_without_rows_are_not_the_end() -> None:
     def ask(start: int) -> Page[int]:
         return Page([] if start < 50 else [1], start, start + 1 if start < 50 else None)
 
-    assert [page.values for page in pages(ask, url=URL)][-1] == [1]
+    assert [page.values for page in pages(ask, url=URL, most=MOST)][-1] == [1]
 
 
 @pytest.mark.parametrize("rows", [[], [1, 2]])
@@ -189,7 +192,7 @@ def test_pages_that_say_the_same_without_end_are_an_error(rows: list[int]) -> No
         return Page(rows, start, start + 1)
 
     with pytest.raises(SkippableError, match="empty pages") as found:
-        list(pages(ask, url=URL))
+        list(pages(ask, url=URL, most=MOST))
     assert MOST_EQUAL_PAGES < len(read) <= MOST_EQUAL_PAGES + 2
     assert found.value.url == URL
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tap_bitbucket_dc.bitbucket import ConfigError
+from tap_bitbucket_dc.bitbucket.errors import ConfigError
 from tap_bitbucket_dc.settings import start_date
 
 

@@ -93,7 +93,7 @@ def test_a_turn_that_fails_is_given_back() -> None:
     take_turn(throttle)  # would wait for ever
 
 
-def seconds_of(*actions: Callable[[], None]) -> float:
+def seconds_of(*actions: Callable[[], object]) -> float:
     """Return the seconds that actions take, one after the other."""
     began = time.monotonic()
     for action in actions:

@@ -1,0 +1,14 @@
+"""The commands and files of ``dagster.md``, to be run as they stand."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+DOCUMENT = Path(__file__).parents[2] / "tap_bitbucket_dc" / "dagster.md"
+BLOCK = re.compile(r"^```[a-z]+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks() -> list[str]:
+    """Return all code blocks in their order."""
+    return BLOCK.findall(DOCUMENT.read_text("utf-8"))
