@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
-from singer_sdk.singerlib import RecordMessage
+from singer_sdk.singerlib import RecordMessage, StateMessage
 
 from tap_bitbucket_dc.bitbucket.errors import ConfigError
 from tap_bitbucket_dc.writer import TIMES_STATE, MessageWriter
@@ -192,8 +192,10 @@ class BatchWriter(MessageWriter):
         """Write a message; records go to a file, and no STATE overtakes them."""
         if isinstance(message, RecordMessage):
             self._add(self._batch(message.stream), message.record)
+        elif isinstance(message, StateMessage):
+            self.finish()
         else:
-            super().write_message(message)
+            self._write_all(self.serialize_message(message))
 
     def record_writer(self, stream: str, time_extracted: str) -> Callable[[dict[str, Any]], None]:  # noqa: ARG002 files hold records only
         """Return a function that adds a record of the stream to a file."""

@@ -15,7 +15,7 @@ REPOSITORY_ID = "Numeric id of the repository. Does not change when it is rename
 PROJECT_KEY = "Key of its project, such as PAY, or ~ADA for a personal project."
 REPOSITORY_SLUG = "Slug of the repository: its name in URLs, unique in its project."
 NO_USER = "null if Bitbucket matched no user."
-NO_DATE = "Null outside years 1 to 9999."
+YEARS = "Null outside years 1 to 9999."
 
 
 def _column(kind: Any, name: str, description: str, *, required: bool = False) -> th.Property[Any]:  # noqa: ANN401 a type of th
@@ -98,14 +98,14 @@ COMMIT = th.PropertiesList(
     _text("author_username", f"Bitbucket login of the author, {NO_USER}"),
     _number("author_user_id", f"Bitbucket's id of the author, {NO_USER}"),
     _text("author_type", f"NORMAL, or SERVICE for a bot; {NO_USER}"),
-    _time("author_timestamp", f"When it was written, in UTC, by the author's clock. {NO_DATE}"),
+    _time("author_timestamp", f"When it was written, in UTC, by the author's clock. {YEARS}"),
     _text("committer_name", "Name of the person who made the commit."),
     _text("committer_email", "E-mail address of the committer, as in git."),
     _text("committer_username", f"Bitbucket login of the committer, {NO_USER}"),
     _number("committer_user_id", f"Bitbucket's id of the committer, {NO_USER}"),
     _text("committer_type", f"NORMAL, or SERVICE for a bot; {NO_USER}"),
     _time(
-        "committer_timestamp", f"When it was committed, in UTC, by the committer's clock. {NO_DATE}"
+        "committer_timestamp", f"When it was committed, in UTC, by the committer's clock. {YEARS}"
     ),
     _texts(
         "co_authors",

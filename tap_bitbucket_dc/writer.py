@@ -15,7 +15,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from singer_sdk.singerlib import StateMessage
+from singer_sdk.singerlib import RecordMessage, StateMessage
 from singer_sdk.singerlib.encoding.base import GenericSingerWriter
 
 if TYPE_CHECKING:
@@ -53,12 +53,12 @@ class MessageWriter(GenericSingerWriter[bytes, "Message"]):
         return self._encoder.encode(message.to_dict()) + b"\n"
 
     def write_message(self, message: Message) -> None:
-        """Write a message; it waits with the records before it, unless it is a STATE."""
+        """Write a message; records wait, and no later message overtakes them."""
         if isinstance(message, StateMessage):
             self.finish()
             return
         self._lines += self.serialize_message(message)
-        if self._is_enough():
+        if not isinstance(message, RecordMessage) or self._is_enough():
             self.flush()
 
     def record_writer(self, stream: str, time_extracted: str) -> Callable[[dict[str, Any]], None]:
