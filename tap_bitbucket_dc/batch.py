@@ -1,17 +1,12 @@
 """Writes records to files, and BATCH messages that name them.
 
-A file contains records of one stream and any number of repositories. It is complete before its
-message is sent. The STATE that names the ranges of its records is sent before that message, as
-``writer`` explains.
-
-Which files may be removed? A target does not tell the tap when it has read a file. So the state
-counts the files whose messages were sent before it::
+A file contains records of one stream and any number of repositories. A target does not tell the tap
+when it has read a file, so the state counts the files whose messages were sent before it::
 
     {"bookmarks": {…}, "batch_files": {"run": "0b1f…", "count": 12}}
 
-A target returns a state once everything before it is loaded, so a run that starts from this state
-removes the first 12 files of run ``0b1f…``. Files that no state confirms belong to another job, or
-to a run that was killed. They are removed ``KEPT`` seconds after the last of them was written.
+A run that starts from this state removes the first 12 files of run ``0b1f…``. Files that no state
+confirms belong to another job, or to a run that was killed: they are removed after ``KEPT``.
 """
 
 from __future__ import annotations
@@ -29,10 +24,10 @@ import msgspec
 from singer_sdk.singerlib import RecordMessage, StateMessage
 
 from tap_bitbucket_dc.bitbucket.errors import ConfigError
-from tap_bitbucket_dc.writer import MessageWriter
+from tap_bitbucket_dc.writer import TIMES_STATE, MessageWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from singer_sdk.singerlib.encoding.simple import Message
     from upath import UPath
@@ -45,7 +40,6 @@ KEY = "batch_files"  # of the state
 KEPT = 24 * 60 * 60  # seconds
 MOST_BYTES = 16 * 1024 * 1024  # of the records in a file, before it is compressed
 RUN_AND_NUMBER = re.compile(r"-([0-9a-f]{32})-(\d+)\.jsonl(\.gz)?\Z")
-FASTEST = 1  # of gzip's levels: the files are short-lived
 
 
 class Encoding(msgspec.Struct, forbid_unknown_fields=True):
@@ -75,51 +69,29 @@ class BatchConfig(msgspec.Struct, forbid_unknown_fields=True):
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> BatchConfig:
-        """Return the setting.
-
-        Raises:
-            ConfigError: It is wrong.
-        """
+        """Return the setting; raises ConfigError if it is wrong."""
         try:
             found = msgspec.convert(config["batch_config"], cls)
             address = urlsplit(found.storage.root)
         except ValueError as error:
             raise ConfigError(f"`batch_config`: {str(error).rstrip('.')}.") from None
         if address.username or address.password:
-            what = (
-                "`batch_config`: `storage.root` contains a login, which every message would show."
-            )
-            raise ConfigError(what)
+            what = "`storage.root` contains a login, which every message would show."
+            raise ConfigError(f"`batch_config`: {what}")
         return found
-
-
-class Read(msgspec.Struct):
-    """What a state says about the files whose messages were sent before it."""
-
-    run: str = ""
-    count: int = 0
-
-    @classmethod
-    def of(cls, state: Mapping[str, Any]) -> Read:
-        """Return what a state says; no files if the entry is malformed."""
-        try:
-            return msgspec.convert(state.get(KEY) or {}, cls)
-        except msgspec.ValidationError:
-            return cls()
 
 
 class Files:
     """The files of this run, and those left over from earlier runs."""
 
     def __init__(self, config: BatchConfig) -> None:
-        """Choose the file names; create nothing yet."""
-        self.encoding = config.encoding
+        self.encoding = {"format": "jsonl", "compression": config.encoding.compression or "none"}
         self.run = uuid.uuid4().hex
         self.count = 0
         """Files written so far."""
         self._storage = config.storage
-        folder, _, prefix = (config.storage.prefix or "").rpartition("/")
-        self._folder, self._prefix = folder, f"{prefix}tap-bitbucket-dc--"
+        self._folder, _, prefix = (config.storage.prefix or "").rpartition("/")
+        self._prefix = f"{prefix}tap-bitbucket-dc--"
 
     @functools.cached_property
     def _directory(self) -> UPath:
@@ -131,17 +103,13 @@ class Files:
         return directory
 
     def write(self, stream: str, lines: bytes) -> str:
-        """Write a file, and return its URL once it is complete.
-
-        Raises:
-            ConfigError: It cannot be written.
-        """
+        """Write a file, and return its URL; raises ConfigError if it cannot be written."""
         self.count += 1
-        name = f"{self._prefix}{re.sub('[^A-Za-z0-9_.-]', '_', stream)}-{self.run}-{self.count}"
-        name += ".jsonl"
-        if self.encoding.compression == "gzip":
+        stream = re.sub("[^A-Za-z0-9_.-]", "_", stream)
+        name = f"{self._prefix}{stream}-{self.run}-{self.count}.jsonl"
+        if self.encoding["compression"] == "gzip":
             name += ".gz"
-            lines = gzip.compress(lines, FASTEST)
+            lines = gzip.compress(lines, compresslevel=1)  # the fastest: they are short-lived
         try:
             path = self._directory / name
             path.write_bytes(lines)
@@ -150,22 +118,24 @@ class Files:
         # Not as_uri: targets built with the SDK do not decode its %20.
         return path.as_uri() if path.protocol not in {"", "file"} else f"file://{path.path}"
 
-    def remove_earlier(self, read: Read) -> None:
+    def remove_earlier(self, read_run: str = "", read: int = 0) -> None:
         """Remove the files of earlier runs that a target has read, and those left behind.
 
         Args:
-            read: What the state says about them.
+            read_run: A run of which a target has read the first ``read`` files.
 
         Raises:
             ConfigError: The storage cannot be used.
         """
         try:
-            by_run = self._found()
-            for run, files in by_run.items():
+            for run, files in self._found().items():
                 newest = max(files)
-                known = read.count if run == read.run else 0
-                up_to = newest if _age(files[newest]) > KEPT else known
-                _remove(path for number, path in files.items() if number <= up_to)
+                written = files[newest].stat().st_mtime  # 0 if the storage does not know
+                is_left = written and time.time() - written > KEPT
+                up_to = newest if is_left else read if run == read_run else 0
+                for number, path in files.items():
+                    if number <= up_to:
+                        _remove(path)
         except Exception as error:  # noqa: BLE001 as above
             raise self._unusable(error) from None
 
@@ -184,34 +154,26 @@ class Files:
         return ConfigError(f"`batch_config`: {self._storage.root} cannot be used: {why}.")
 
 
-def _age(path: UPath) -> float:
-    """Return the seconds since a file was written, 0 if the storage does not know."""
-    written = path.stat().st_mtime
-    return time.time() - written if written else 0.0
+def _remove(path: UPath) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        logger.warning("%s cannot be removed: %s", path, error.strerror)
 
 
-def _remove(paths: Iterable[UPath]) -> None:
-    for path in paths:
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            logger.warning("%s cannot be removed: %s", path, error.strerror)
-
-
-class _Batch:
+class _Batch(msgspec.Struct):
     """The records of a stream that wait for their file, and the files that wait for a message."""
 
-    def __init__(self) -> None:
-        self.lines = bytearray()
-        self.rows = 0
-        self.manifest: list[str] = []
+    stream: str
+    lines: bytearray = msgspec.field(default_factory=bytearray)
+    rows: int = 0
+    manifest: list[str] = []
 
 
 class BatchWriter(MessageWriter):
     """Writes BATCH messages instead of RECORD messages."""
 
     def __init__(self, state: State, config: BatchConfig) -> None:
-        """Keep the state that is written between the messages."""
         super().__init__(state)
         self._files = Files(config)
         self._most_rows = config.batch_size
@@ -219,19 +181,19 @@ class BatchWriter(MessageWriter):
         self._bytes_in_files = 0  # that no message has named yet
 
     def start(self) -> None:
-        """Remove the files of earlier runs.
-
-        Raises:
-            ConfigError: The storage cannot be used.
-        """
-        self._files.remove_earlier(Read.of(self._state.value))
+        """Remove the files of earlier runs; raises ConfigError if the storage cannot be used."""
+        match self._state.value.get(KEY):
+            case {"run": str(run), "count": int(count)}:
+                self._files.remove_earlier(run, count)
+            case _:
+                self._files.remove_earlier()
 
     def write_message(self, message: Message) -> None:
         """Write a message; records go to a file, and no STATE overtakes them."""
         if isinstance(message, RecordMessage):
             self._add(self._batch(message.stream), message.record)
         elif isinstance(message, StateMessage):
-            super().write_message(message)
+            self.finish()
         else:
             self._write_all(self.serialize_message(message))
 
@@ -241,12 +203,21 @@ class BatchWriter(MessageWriter):
 
     def flush(self) -> None:
         """Complete the files, write the STATE if it has changed, then the BATCH messages."""
+        encoding = self._files.encoding
+        for batch in self._batches.values():
+            if batch.rows:
+                self._complete(batch)
+            if batch.manifest:
+                message = {"type": "BATCH", "stream": batch.stream, "encoding": encoding}
+                self._lines += self._encoder.encode({**message, "manifest": batch.manifest}) + b"\n"
+                batch.manifest = []
+        self._bytes_in_files = 0
         super().flush()
         if self._files.count:
             self._state.value[KEY] = {"run": self._files.run, "count": self._files.count}
 
     def _batch(self, stream: str) -> _Batch:
-        return self._batches.setdefault(stream, _Batch())
+        return self._batches.setdefault(stream, _Batch(stream))
 
     def _add(self, batch: _Batch, record: dict[str, Any]) -> None:
         self._encoder.encode_into(record, batch.lines, -1)
@@ -257,32 +228,12 @@ class BatchWriter(MessageWriter):
 
     def _complete(self, batch: _Batch) -> None:
         """Write a file; its message waits for the next flush."""
-        [stream] = [name for name, each in self._batches.items() if each is batch]
         self._broken = True  # as in _write_all
-        batch.manifest.append(self._files.write(stream, bytes(batch.lines)))
+        batch.manifest.append(self._files.write(batch.stream, bytes(batch.lines)))
         self._broken = False
         self._bytes_in_files += len(batch.lines)
         batch.lines, batch.rows = bytearray(), 0
 
-    def _waits(self) -> bool:
-        return any(batch.rows or batch.manifest for batch in self._batches.values())
-
     def _is_enough(self) -> bool:
         # Else, with many small repositories, the size of all STATE would grow with their square.
-        waiting = sum(len(batch.lines) for batch in self._batches.values()) + self._bytes_in_files
-        is_full = any(batch.manifest for batch in self._batches.values())
-        return is_full and self._outweighs_state(waiting)
-
-    def _take_lines(self) -> bytearray:
-        lines = super()._take_lines()
-        encoding = {"format": "jsonl", "compression": self._files.encoding.compression or "none"}
-        for stream, batch in self._batches.items():
-            if batch.rows:
-                self._complete(batch)
-            if batch.manifest:
-                message = {"type": "BATCH", "stream": stream, "encoding": encoding}
-                self._encoder.encode_into({**message, "manifest": batch.manifest}, lines, -1)
-                lines += b"\n"
-                batch.manifest = []
-        self._bytes_in_files = 0
-        return lines
+        return 0 < self._bytes_in_files >= TIMES_STATE * self._state_size

@@ -1,7 +1,6 @@
 """The records, requests and durations of a run, as the SDK's METRIC lines in the log.
 
-The SDK would log them for each context, which means for each repository. Here each stream gets one
-line of each kind at the end of the run.
+The SDK would log them for each repository. Here each stream gets one line of each kind, at the end.
 """
 
 from __future__ import annotations
@@ -31,7 +30,6 @@ class Meter:
     """Counts the records of a stream, and times its syncs as a context manager."""
 
     def __init__(self) -> None:
-        """Start at zero."""
         self.records = 0
         self._seconds = 0.0
         self._started: float | None = None
@@ -46,51 +44,41 @@ class Meter:
     @property
     def seconds(self) -> float:
         """Duration of all syncs so far, the current one included."""
-        if self._started is None:
-            return self._seconds
-        return self._seconds + time.perf_counter() - self._started
+        now = time.perf_counter()
+        return self._seconds + now - (self._started or now)
 
 
-class Metrics:
-    """The meters of a run, one for each stream."""
+class Metrics(dict[str, Meter]):
+    """The meters of a run, by stream."""
 
     def __init__(self, selected: Iterable[str]) -> None:
         """Create the meters; ``selected`` are the names of the streams that are written."""
+        super().__init__((name, Meter()) for name in ENDPOINTS)
         self._selected = frozenset(selected)
-        self._meters = {name: Meter() for name in ENDPOINTS}
         self.status = Status.FAILED
         """How the run ended: failed until it has succeeded."""
 
-    def __getitem__(self, stream: str) -> Meter:
-        return self._meters[stream]
-
     def log(self, requests: Mapping[str, Requests]) -> None:
-        """Log all metrics.
-
-        Args:
-            requests: The answered requests by endpoint.
-        """
+        """Log all metrics; ``requests`` are those that were answered, by endpoint."""
         logger = get_metrics_logger()
-        for name in ENDPOINTS:
+        for name in self:
             for point in (*self._of_the_sync(name), *_of_the_requests(name, requests)):
                 point.tags |= {Tag.STREAM: name, Tag.PID: os.getpid()}
                 log(logger, point)
 
     def _of_the_sync(self, stream: str) -> Iterator[Point[Any]]:
         if stream in self._selected:
-            meter = self._meters[stream]
+            meter = self[stream]
             yield Point("timer", Metric.SYNC_DURATION, meter.seconds, {Tag.STATUS: self.status})
             yield Point("counter", Metric.RECORD_COUNT, meter.records)
 
 
 def _of_the_requests(stream: str, requests: Mapping[str, Requests]) -> Iterator[Point[Any]]:
-    first, *_ = endpoints = ENDPOINTS[stream]
+    endpoints = ENDPOINTS[stream]
     found = [requests[endpoint] for endpoint in endpoints if endpoint in requests]
     if found:
-        count = sum(each.answers for each in found)
-        seconds = sum(each.seconds for each in found)
-        failed = sum(each.failed for each in found)
+        count, seconds, failed = (sum(column) for column in zip(*found, strict=True))
         status = Status.FAILED if failed == count else Status.SUCCEEDED
-        tags: dict[str, Any] = {Tag.ENDPOINT: first}
-        yield Point("counter", Metric.HTTP_REQUEST_COUNT, count, {**tags})
+        tags: dict[str, Any] = {Tag.ENDPOINT: endpoints[0]}
+        yield Point("counter", Metric.HTTP_REQUEST_COUNT, count, tags)
         yield Point("timer", Metric.HTTP_REQUEST_DURATION, seconds, {**tags, Tag.STATUS: status})

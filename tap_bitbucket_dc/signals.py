@@ -1,7 +1,4 @@
-"""SIGINT and SIGTERM while there is nothing to write before the process ends.
-
-The process ends at once, without a traceback, with the exit code that shells expect (128 + signal).
-"""
+"""SIGINT and SIGTERM while there is nothing to write before the process ends."""
 
 from __future__ import annotations
 
@@ -14,12 +11,12 @@ if TYPE_CHECKING:
 
 
 def end_at_once(number: int, _frame: FrameType | None = None) -> None:
-    """End the process at once, with the exit code of the signal."""
+    """End the process without a traceback, with the exit code that shells expect."""
     # Not sys.exit: it waits for threads and their pending requests.
     os._exit(128 + number)
 
 
 def obey_at_once() -> None:
     """Let a signal end the process at once, until the tap installs its own handlers."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end_at_once)
+    signal.signal(signal.SIGINT, end_at_once)
+    signal.signal(signal.SIGTERM, end_at_once)

@@ -1,14 +1,12 @@
 """The streams: Projects > Repositories > DefaultBranches, Commits.
 
-Knows Singer, and gets its rows from the run that ``Projects`` opens. Sends no requests itself. A
-child stream receives what it needs in its context; ``preprocess_context`` removes everything except
-ids, so that nothing else reaches the state or the log.
+A row of a parent is the context of its children. ``preprocess_context`` removes everything except
+ids from it, so that nothing else reaches the state or the log.
 """
 
 from __future__ import annotations
 
-import abc
-import contextlib
+import functools
 import logging
 import sys
 from datetime import UTC, datetime
@@ -29,47 +27,33 @@ if TYPE_CHECKING:
     from singer_sdk import Tap
     from singer_sdk.helpers.types import Context
 
-    from tap_bitbucket_dc.bitbucket import Project
-    from tap_bitbucket_dc.extract.crawl import Turn
     from tap_bitbucket_dc.records import Record
     from tap_bitbucket_dc.sync import Sync
 
     Row = dict[str, Any]
-    """What ``post_process`` turns into a record, and ``get_child_context`` into a context."""
+    """Of a parent: what its children need, and ``post_process`` turns into its record."""
 
 QUIET = (BitbucketError, OSError, AbortedSyncFailedException, AbortedSyncPausedException)
 
 
 class BitbucketStream(Stream):
-    """What the four streams share: the few places where the SDK's behaviour is changed.
+    """The few places where the SDK's behaviour is changed.
 
-    The SDK writes a STATE of all partitions after each child sync and a SCHEMA for each parent,
-    and searches all partitions for each record. Time and size would grow with the square of the
-    number of repositories. Selection, stream maps, flattening, contexts and the order of parents
-    and children are left to the SDK.
+    Its STATE after each child sync, SCHEMA for each parent and search of all partitions for each
+    record would make time and size grow with the square of the number of repositories.
     """
 
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # `records` makes them conform
     state_partitioning_keys: Sequence[str] = ()
-    ids: Sequence[str] = ()
-    """The keys of a context that ``preprocess_context`` leaves in it."""
+    run: Sync
     given: Context
-    """The whole context that the parent stream passed."""
+    """The whole row of the parent stream."""
     _schema_is_written = False
-
-    @abc.abstractmethod
-    def get_records(self, context: Context | None) -> Iterator[Row]:
-        """Yield the rows of the context, in the order of the crawl."""
 
     def preprocess_context(self, context: Context) -> Context:
         """Keep the whole context for this sync, and return only its ids."""
-        self.given = context
-        return {name: context[name] for name in self.ids}
-
-    @property
-    def run(self) -> Sync:
-        """The run that is under way."""
-        return cast("Sync", self.given["run"])
+        self.given, self.run = context, context["run"]
+        return {name: value for name, value in context.items() if name.endswith("_id")}
 
     def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:  # noqa: ANN401
         """Log a message of the SDK; those that it logs for each context only at DEBUG."""
@@ -103,46 +87,36 @@ class BitbucketStream(Stream):
         context: Context | None = None,
         *,
         write_messages: bool = True,  # noqa: ARG002 only the SDK's own BATCH messages want False
-    ) -> Generator[dict[str, Any], Any, Any]:
+    ) -> Generator[Record, Any, Any]:
         """Write the record of each row, then sync its children."""
         write = self._record_writer() if self.selected else None
         is_limited = self.ABORT_AT_RECORD_COUNT is not None
+        is_parent = bool(self.child_streams)
+        rows = cast("Iterator[Row]", self.get_records(context))
         with self.run.metrics[self.name] as meter:
-            for index, row in enumerate(self.get_records(context)):
+            for index, row in enumerate(rows):
                 if is_limited:
                     self._check_max_record_limit(index)
-                record = row
-                if self.child_streams:  # the row contains more than its record
-                    record = cast("Record", self.post_process(row, context))
+                record = cast("Record", self.post_process(row, context)) if is_parent else row
                 # Before writing, which removes deselected properties from the record.
-                passes = self.child_streams and self._passes_filter(record)
+                passes = is_parent and self._map(self.stream_maps[0].get_filter_result, record)
                 if write is not None:
                     write(record)
                 meter.records += 1
                 if passes:
-                    for child_context in self.generate_child_contexts(row, context):
-                        self._sync_children(child_context)
+                    self._sync_children(row)
                 yield record
-
-    def _passes_filter(self, record: Record) -> bool:
-        with self._mapping():
-            return bool(self.stream_maps[0].get_filter_result(record))
 
     def _record_writer(self) -> Callable[[Record], None]:
         """Return the SDK's way to write a record, or a faster one with equal output."""
-        if not self._is_plain():
-            return self._write_mapped
-        return self.run.writer.record_writer(self.name, datetime.now(UTC).isoformat())
+        if self._is_plain():
+            return self.run.writer.record_writer(self.name, datetime.now(UTC).isoformat())
+        return functools.partial(self._map, self._write_record_message)
 
-    def _write_mapped(self, record: Record) -> None:
-        with self._mapping():
-            self._write_record_message(record)
-
-    @contextlib.contextmanager
-    def _mapping(self) -> Iterator[None]:
-        """Raise ConfigError for an expression of a stream map that cannot be evaluated."""
+    def _map(self, apply: Callable[[Record], Any], record: Record) -> Any:  # noqa: ANN401
+        """Apply a stream map; raises ConfigError for an expression that cannot be evaluated."""
         try:
-            yield
+            return apply(record)
         except QUIET:
             raise
         except Exception as error:  # noqa: BLE001 whatever an expression raises
@@ -170,35 +144,27 @@ class Projects(BitbucketStream):
     primary_keys = ("id",)
 
     def __init__(self, tap: Tap, open_run: Callable[[], AbstractContextManager[Sync]]) -> None:
-        """Keep the function that opens a run."""
         super().__init__(tap)
         self._open_run = open_run
 
     def get_records(self, context: Context | None) -> Iterator[Row]:  # noqa: ARG002
         """Yield each project with the turns of its repositories."""
         for project, turns in self.run.crawl.projects():
-            yield {"project": project, "turns": turns}
+            yield {"project_id": project.id, "project": project, "turns": turns, "run": self.run}
             self.run.checkpoint()
 
     def post_process(self, row: Row, context: Context | None = None) -> Record:  # noqa: ARG002
         """Return the record of a project."""
         return records.project(row["project"])
 
-    def get_child_context(self, record: Row, context: Context | None) -> Context:  # noqa: ARG002
-        """Return what the repositories of a project need."""
-        return {"project_id": record["project"].id, **record, "run": self.run}
-
     def _record_writer(self) -> Callable[[Record], None]:
         """Return a way to write the projects of this shard; it reads from all."""
         write, ours = super()._record_writer(), self.run.filters.shard
         return lambda record: write(record) if ours(record["id"]) else None
 
-    def _sync_records(
-        self, context: Context | None = None, *, write_messages: bool = True
-    ) -> Generator[dict[str, Any], Any, Any]:
-        with self._open_run() as run:
-            self.preprocess_context({"run": run})
-            yield from super()._sync_records(context, write_messages=write_messages)
+    def _sync_records(self, *args: Any, **options: Any) -> Generator[Record, Any, Any]:  # noqa: ANN401 as there
+        with self._open_run() as self.run:
+            yield from super()._sync_records(*args, **options)
 
 
 class Repositories(BitbucketStream):
@@ -208,22 +174,16 @@ class Repositories(BitbucketStream):
     parent_stream_type = Projects
     schema = schemas.REPOSITORY
     primary_keys = ("id",)
-    ids = ("project_id",)
 
     def get_records(self, context: Context | None) -> Iterator[Row]:  # noqa: ARG002
         """Yield the turn of each repository of the project."""
-        project: Project = self.given["project"]
         for turn in self.given["turns"]:
-            yield {"project": project, "turn": turn}
+            yield {**self.given, "repository_id": turn.repository.id, "turn": turn}
             self.run.checkpoint()
 
     def post_process(self, row: Row, context: Context | None = None) -> Record:  # noqa: ARG002
         """Return the record of a repository."""
         return records.repository(row["turn"].repository, row["project"])
-
-    def get_child_context(self, record: Row, context: Context | None) -> Context:  # noqa: ARG002
-        """Return what the default branch and the commits of a repository need."""
-        return {"repository_id": record["turn"].repository.id, **record, "run": self.run}
 
 
 class DefaultBranches(BitbucketStream):
@@ -233,13 +193,12 @@ class DefaultBranches(BitbucketStream):
     parent_stream_type = Repositories
     schema = schemas.DEFAULT_BRANCH
     primary_keys = ("repository_id",)
-    ids = ("repository_id",)
 
     def get_records(self, context: Context | None) -> Iterator[Record]:  # noqa: ARG002
         """Yield the record of the repository's default branch; none if it could not be read."""
-        turn: Turn = self.given["turn"]
+        turn, project = self.given["turn"], self.given["project"]
         for found in turn.default_branches():
-            yield records.default_branch(turn.repository, self.given["project"].key, found)
+            yield records.default_branch(turn.repository, project.key, found)
 
 
 class Commits(BitbucketStream):
@@ -251,27 +210,23 @@ class Commits(BitbucketStream):
     primary_keys = ("repository_id", "id")
     replication_key = state.REPLICATION_KEY
     state_partitioning_keys = ("repository_id",)
-    ids = ("repository_id",)
 
     def get_records(self, context: Context | None) -> Iterator[Record]:  # noqa: ARG002
-        """Yield the records of the repository's new and removed commits.
+        """Yield the records of new and removed commits.
 
         The state names a range before its records; the head moves after them.
         """
-        run, turn = self.run, cast("Turn", self.given["turn"])
+        run, turn, project = self.run, self.given["turn"], self.given["project"]
         for page in turn.commits():
-            commits = records.CommitRecords(
-                turn.repository, self.given["project"].key, turn.branch, run.start_date
-            )
             newest = ""
             run.state.begin(turn.repository, page.resume_at, run.writer.flush)
-            for commit in page.values:
-                record = commits.record(commit, on_default_branch=page.on_default_branch)
-                if record is not None:
-                    date = record["committer_timestamp"]
-                    if date is not None and date > newest:
-                        newest = date
-                    yield record
+            for record in records.commits(
+                page, turn.repository, project.key, turn.branch, run.start_date
+            ):
+                date = record["committer_timestamp"]
+                if date is not None and date > newest:
+                    newest = date
+                yield record
             run.progress.commits += len(page.values)
-            run.state.done(turn.repository, page.then, newest or None)
+            run.state.done(turn.repository, page.then, newest)
             run.checkpoint()

@@ -1,7 +1,7 @@
 """One run of the tap: what it needs, how it ends, and the progress it logs.
 
-Builds the client and the crawl from the settings. Whatever ends a run, what was read is written
-first, and the state says so, unless the target has stopped reading.
+Whatever ends a run, what was read is written first, and the state says so, unless the target has
+stopped reading.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tap_bitbucket_dc.settings import require_one_login, start_date
 from tap_bitbucket_dc.signals import end_at_once
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from typing import Self
 
     from tap_bitbucket_dc.bitbucket import Throttle
@@ -42,7 +42,6 @@ class Stop:
     """Whether a signal has asked the run to stop."""
 
     def __init__(self, writer: MessageWriter) -> None:
-        """Keep the writer, in which the main thread may be blocked."""
         self._writer = writer
         self.signal: int | None = None
         self.is_heard = False
@@ -56,23 +55,13 @@ class Stop:
     def _watch(self, signal: int) -> None:
         """End the process if the target does not read: the main thread would wait in vain."""
         end = time.monotonic() + MOST_PATIENCE
-        while time.monotonic() < end:
-            since = self._writer.waiting_since
-            if since is not None and time.monotonic() - since > PATIENCE:
-                break
+        while (now := time.monotonic()) < min(end, (self._writer.waiting_since or now) + PATIENCE):
             time.sleep(0.1)
         end_at_once(signal)
 
 
 class Sync:
-    """One run, from the first request to the final STATE.
-
-    ::
-
-        with Sync(config, state, writer, wanted=…, stop=…, metrics=…).run() as sync:
-            for project, turns in sync.crawl.projects():
-                ...
-    """
+    """One run, from the first request to the final STATE: ``with Sync(…).run() as sync``."""
 
     def __init__(  # noqa: PLR0913 what a run depends on
         self,
@@ -85,25 +74,16 @@ class Sync:
         metrics: Metrics,
         throttle: Throttle | None = None,
     ) -> None:
-        """Check the settings; send no request yet.
-
-        Args:
-            config: The settings with their defaults.
-            stop: Set when a signal arrives.
-            throttle: Replaces the default one, for example in tests.
-
-        Raises:
-            ConfigError: A setting is wrong.
-        """
+        """Check the settings, and raise ConfigError if one is wrong; send no request yet."""
         require_one_login(config)
         self.state = state
         self.writer = writer
         self.filters = Filters(config)
         self.start_date = start_date(config)
         """Milliseconds since 1970, None if it is not set."""
-        client = Client(Options.of(config), throttle=throttle)
+        self._client = Client(Options.of(config), throttle=throttle)
         self.crawl = Crawl(
-            client,
+            self._client,
             self.filters,
             state.bookmark,
             wanted=wanted,
@@ -111,17 +91,12 @@ class Sync:
             on_wait=self.checkpoint,
         )
         self.metrics = metrics
-        self._usage = client.usage
-        self.progress = Progress(client, self.crawl)
+        self.progress = Progress(self._client, self.crawl)
         self._stop = stop
 
     @contextlib.contextmanager
     def run(self) -> Iterator[Self]:
-        """Open the run; once everything is written, raise what went wrong on the way.
-
-        Raises:
-            BitbucketError: See ``Crawl.finish``.
-        """
+        """Open the run; once everything is written, raise what ``Crawl.finish`` raises."""
         self.writer.start()
         self._stop.is_heard = True
         with self.crawl:
@@ -143,7 +118,7 @@ class Sync:
     def _end(self) -> None:
         """Write what was read and the final STATE; stop here if a signal has asked for it."""
         self.writer.finish()
-        self.metrics.log(self._usage.by_endpoint())
+        self.metrics.log(self._client.usage.by_endpoint())
         self.progress.log_summary()
         self._stop.is_heard = False
         if self._stop.signal:
@@ -154,46 +129,42 @@ class Sync:
 class Progress:
     """Logs how far a run is, every few seconds and at its end."""
 
-    def __init__(
-        self, client: Client, crawl: Crawl, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        """Start the clock."""
+    def __init__(self, client: Client, crawl: Crawl) -> None:
         self._client = client
         self._crawl = crawl
-        self._clock = clock
-        self._started = self._logged = clock()
+        self._started = self._logged = time.monotonic()
         self.commits = 0
         """Commits written so far."""
 
     def log_when_due(self) -> None:
-        """Log a line, unless the last one was logged only a few seconds ago."""
-        now = self._clock()
+        """Log a line, unless the last one is only a few seconds old."""
+        now = time.monotonic()
         if now - self._logged >= INTERVAL:
             self._logged = now
-            logger.info("%s%s", self._so_far(now), self._remaining(now))
+            seconds = now - self._started
+            logger.info("%s%s", self._so_far(seconds), self._remaining(seconds))
 
     def log_summary(self) -> None:
         """Log the last line."""
-        now = self._clock()
-        logger.info("%s in %s", self._so_far(now), _in_words(now - self._started))
+        seconds = time.monotonic() - self._started
+        logger.info("%s in %s", self._so_far(seconds), _in_words(seconds))
 
-    def _so_far(self, now: float) -> str:
+    def _so_far(self, seconds: float) -> str:
         known, requests = self._crawl.listing.known, self._client.requests
-        rate = requests / max(now - self._started, 0.001)
         return (
             f"{self._crawl.done:,} of {counted(known, 'repository')}, "
-            f"{counted(self.commits, 'commit')}, "
-            f"{counted(requests, 'request')} ({rate:,.0f} per second)"
+            f"{counted(self.commits, 'commit')}, {counted(requests, 'request')} "
+            f"({requests / max(seconds, 0.001):,.0f} per second)"
         )
 
-    def _remaining(self, now: float) -> str:
+    def _remaining(self, seconds: float) -> str:
         """Return an estimate that assumes that repositories take about equally long."""
         done, listing = self._crawl.done, self._crawl.listing
         if not done:
             return ""
-        seconds = (listing.known - done) / done * (now - self._started)
+        left = _in_words((listing.known - done) / done * seconds)
         more = "" if listing.complete else " or more, because more are still being listed"
-        return f", about {_in_words(seconds)} left{more}"
+        return f", about {left} left{more}"
 
 
 def _in_words(seconds: float) -> str:

@@ -1,7 +1,5 @@
 """The trailers of a commit message, as ``git interpret-trailers`` finds them.
 
-Knows only the format of messages, neither Bitbucket nor Singer.
-
 Source: trailer.c of git 2.39, and https://git-scm.com/docs/git-interpret-trailers.
 """
 
@@ -14,7 +12,6 @@ CO_AUTHORS = "co-authored-by"
 _KEY = re.compile(r"([0-9A-Za-z-]+)[ \t]*:", re.ASCII)
 _BLANKS = " \t\r\n"  # what git treats as white space
 _GENERATED = ("Signed-off-by: ", "(cherry picked from commit ")
-_COMMENT = "#"
 
 
 def co_authors(message: str) -> list[str]:
@@ -32,52 +29,34 @@ def co_authors(message: str) -> list[str]:
 
 
 def _trailers(message: str) -> list[tuple[str, str]]:
-    """Return the trailers with their keys in lower case."""
+    """Return the trailers with their keys in lower case; "" for a line that git wrote without one.
+
+    A line that begins with white space belongs to the trailer above it, else to the text. Text may
+    be among the trailers only if git wrote one of them and at least a quarter of the lines are
+    trailers.
+    """
     found: list[tuple[str, str]] = []
-    goes_on = False
-    for line in _block(message.split("\n")):
-        if line[:1] in _BLANKS and goes_on:
+    others = 0
+    is_generated = in_trailer = False
+    for line in _last_paragraph(message.split("\n")):
+        if line[:1] not in _BLANKS:
+            match, generated = _KEY.match(line), line.startswith(_GENERATED)
+            in_trailer = match is not None or generated
+            is_generated = is_generated or generated
+            if in_trailer:
+                found.append((match[1].lower(), line[match.end() :]) if match else ("", line))
+        elif in_trailer:
             key, value = found.pop()
             found.append((key, f"{value} {line}"))
-        elif goes_on := (match := _KEY.match(line)) is not None and line[0] != _COMMENT:
-            found.append((match[1].lower(), line[match.end() :]))
-    return found
+        others += not in_trailer and not line.startswith("#")
+    is_text = others > 3 * len(found) if is_generated else others > 0
+    return [] if is_text else found
 
 
-def _block(lines: list[str]) -> list[str]:
-    """Return the lines of the last paragraph if it has trailers; never those of the first one.
-
-    Other lines may appear among trailers only if git itself wrote one of the trailers and at least
-    a quarter of the lines are trailers.
-    """
-    while lines and (lines[-1].startswith(_COMMENT) or not lines[-1].strip(_BLANKS)):
+def _last_paragraph(lines: list[str]) -> list[str]:
+    """Return the lines of the last paragraph, none if it is the first one, too."""
+    while lines and (lines[-1].startswith("#") or not lines[-1].strip(_BLANKS)):
         lines.pop()
     blank = [number for number, line in enumerate(lines) if not line.strip(_BLANKS)]
     start = blank[-1] + 1 if blank else 0
-    if all(not line.strip(_BLANKS) for line in lines[:start]):
-        return []  # it is the first paragraph, too
-    trailers, others, generated = _counted(lines[start:])
-    if (generated and trailers * 3 >= others) or (trailers and not others):
-        return lines[start:]
-    return []
-
-
-def _counted(lines: list[str]) -> tuple[int, int, bool]:
-    """Return how many lines are trailers and how many are not, and whether git wrote one.
-
-    A line that begins with white space belongs to the trailer above it, else to the text.
-    """
-    trailers = others = indented = 0
-    generated = False
-    for line in reversed(lines):
-        if line.startswith(_COMMENT):
-            others, indented = others + indented, 0
-        elif line.startswith(_GENERATED):
-            trailers, indented, generated = trailers + 1, 0, True
-        elif line[:1] in _BLANKS:
-            indented += 1
-        elif _KEY.match(line):
-            trailers, indented = trailers + 1, 0
-        else:
-            others, indented = others + 1 + indented, 0
-    return trailers, others + indented, generated
+    return [] if len(blank) == start else lines[start:]

@@ -2,7 +2,7 @@
 
 Records wait in memory until there are enough of them, or until ``MOST_SECONDS`` have passed. A
 STATE that names the ranges they come from is written **before** them (see ``state``). The next
-STATE says that they have been written. Does not know where records come from.
+STATE says that they have been written.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ class MessageWriter(GenericSingerWriter[bytes, "Message"]):
     """Writes messages to standard output as lines of JSON."""
 
     def __init__(self, state: State) -> None:
-        """Keep the state that is written between the records."""
         self._state = state
         self._lines = bytearray()
         self._most = LEAST_BYTES  # of records that wait
@@ -56,11 +55,10 @@ class MessageWriter(GenericSingerWriter[bytes, "Message"]):
     def write_message(self, message: Message) -> None:
         """Write a message; records wait, and no later message overtakes them."""
         if isinstance(message, StateMessage):
-            self.flush()
-            self._write_state()
+            self.finish()
             return
         self._lines += self.serialize_message(message)
-        if not isinstance(message, RecordMessage) or len(self._lines) >= self._most:
+        if not isinstance(message, RecordMessage) or self._is_enough():
             self.flush()
 
     def record_writer(self, stream: str, time_extracted: str) -> Callable[[dict[str, Any]], None]:
@@ -79,16 +77,14 @@ class MessageWriter(GenericSingerWriter[bytes, "Message"]):
 
     def flush_when_due(self) -> None:
         """Flush if many records wait, or if they have waited long enough."""
-        if self._waits() and (
-            self._is_enough() or time.monotonic() - self._flushed_at >= MOST_SECONDS
-        ):
+        if self._is_enough() or time.monotonic() - self._flushed_at >= MOST_SECONDS:
             self.flush()
 
     def flush(self) -> None:
         """Write the STATE if it has changed, then the records that wait."""
-        lines = self._take_lines()
         if self._state.changed:
             self._write_state()
+        lines, self._lines = self._lines, bytearray()
         self._write_all(lines)
         self._state.settle()
         self._flushed_at = time.monotonic()
@@ -99,21 +95,9 @@ class MessageWriter(GenericSingerWriter[bytes, "Message"]):
             self.flush()
             self._write_state()
 
-    def _waits(self) -> bool:
-        """Return whether any record waits."""
-        return bool(self._lines)
-
     def _is_enough(self) -> bool:
         """Return whether enough records wait to justify the STATE that a flush writes."""
         return len(self._lines) >= self._most
-
-    def _outweighs_state(self, size: int) -> bool:
-        return size >= TIMES_STATE * self._state_size
-
-    def _take_lines(self) -> bytearray:
-        """Return and clear the messages that wait."""
-        lines, self._lines = self._lines, bytearray()
-        return lines
 
     def _write_state(self) -> None:
         # Not as a StateMessage, because that copies every partition.
@@ -126,8 +110,6 @@ class MessageWriter(GenericSingerWriter[bytes, "Message"]):
 
     def _write_all(self, data: bytes | bytearray) -> None:
         """Write all of the data, even if a raw pipe takes only a part at a time."""
-        if not data:
-            return
         if sys.stdout is None:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         output = getattr(sys.stdout, "buffer", None)
@@ -150,9 +132,6 @@ class MessageWriter(GenericSingerWriter[bytes, "Message"]):
 
 
 def abandon_stdout() -> None:
-    """Discard what has not been written yet.
-
-    Otherwise the interpreter tries to flush it at exit, and prints an error.
-    """
+    """Discard what is not written yet: at exit, trying to flush it would print an error."""
     if sys.stdout is not None:  # None if it was closed before the start
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -9,6 +9,7 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING
 
+from tap_bitbucket_dc.bitbucket.errors import SkippableError
 from tap_bitbucket_dc.bitbucket.models import UNTOLD
 
 if TYPE_CHECKING:
@@ -16,11 +17,10 @@ if TYPE_CHECKING:
     from tap_bitbucket_dc.bitbucket.models import Parent
 
 
-class UnrelatedError(Exception):
-    """No commit that has arrived leads to a commit.
+class UnrelatedError(SkippableError):
+    """No commit that has arrived names a commit as its parent.
 
-    It belongs to another range or repository, or an answer left out a commit or its parents. The
-    message says what Bitbucket sent.
+    It belongs to another range or repository, or an answer left out a commit or its parents.
     """
 
 
@@ -152,7 +152,8 @@ class Ancestry:
         known = {*self.missing}
         for commit in commits:
             if commit.id not in known and commit.id not in self:
-                raise UnrelatedError(f"commit {commit.id}, which no other commit names as a parent")
+                what = f"Bitbucket sent {commit.id}, which no commit before it names as a parent."
+                raise UnrelatedError(what)
             known.update(parent.id for parent in commit.parents)
 
     def _indexed(self) -> set[int]:

@@ -73,25 +73,22 @@ class History:
         with _emptied_is_unknown():
             return self._client.count_commits(self._repository, until=until, since=since)
 
-    def require_counted(self, until: str, since: str | None) -> None:
-        """Check that Bitbucket counts as many commits in a range as it sends.
+    def is_confirmed(self, until: str, since: str | None) -> bool:
+        """Return whether Bitbucket counts as many commits in a range as it sends.
 
-        For a range with commits that nothing leads to: its graph alone proves nothing.
-
-        Raises:
-            SkippableError: It does not, or commits are missing.
+        For a range whose graph proves nothing. If Bitbucket does not count, it has to send as
+        many when asked again.
         """
+        sent = self._sent(until, since)
+        total = self.count(until, since)
+        return sent is not None and sent == (self._sent(until, since) if total is None else total)
+
+    def _sent(self, until: str, since: str | None) -> int | None:
+        """Return how many commits of a range are sent, None if ``until`` is not among them."""
         seen = Ancestry(until)
-        if since:
-            seen.outside.add(since)
-        for _ in (*self.read(seen, until, since), *self.rest(seen, since)):
+        for _ in self.read(seen, until, since, strict=False):
             pass
-        if self.count(until, since) != len(seen):
-            what = (
-                f"Bitbucket sent commits of {self._repository} that no other commit names as "
-                "a parent."
-            )
-            raise errors.SkippableError(what, url=self._repository.url or "")
+        return len(seen) if until in seen else None
 
     def require_roots(self, commits: Iterable[str]) -> None:
         """Check that nothing lies behind commits of which Bitbucket did not say which parents.
@@ -102,7 +99,8 @@ class History:
         for commit in commits:
             page = next(self.pages(commit))
             if page.next_start or [found.id for found in page.values] != [commit]:
-                raise UnrelatedError(f"commit {commit} without its parents")
+                what = f"Bitbucket does not say which parents {commit} has."
+                raise UnrelatedError(what)
 
     def leads_to(self, until: str, commits: list[Commit]) -> bool:
         """Return whether ``until`` leads to the given commits: one request for each."""
@@ -146,11 +144,13 @@ class History:
             which,
         )
 
-    def read(self, seen: Ancestry, until: str, since: str | None = None) -> Iterator[list[Commit]]:
-        """Yield the commits of a range that have not arrived yet, page by page."""
+    def read(
+        self, seen: Ancestry, until: str, since: str | None = None, *, strict: bool = True
+    ) -> Iterator[list[Commit]]:
+        """Yield the commits of a range that have not arrived yet; ``strict`` as in ``take``."""
         seen.begin()
         for page in self.pages(until, since):
-            yield seen.take(page.values)
+            yield seen.take(page.values, strict=strict)
 
     def rest(self, seen: Ancestry, since: str | None = None) -> Iterator[list[Commit]]:
         """Yield what is missing of a range; each missing commit is requested once.
@@ -222,7 +222,7 @@ class History:
         gone, new = removed.seen, removed.since
         again: Iterable[list[Commit]] = [removed.commits]
         if len(removed.commits) != len(gone):  # too many to be kept
-            again = self.read(Ancestry(), removed.until, new)
+            again = self.read(Ancestry(removed.until), removed.until, new)
         if not reachable.missing:
             gone.remove(reachable)
         elif gone.has_root or gone.is_skewed or reachable.is_skewed or gone.overlaps(reachable):

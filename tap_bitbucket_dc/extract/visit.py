@@ -122,8 +122,10 @@ class Visit:
         try:
             yield from self._range(until, since)
         except errors.NoSuchCommitError:
-            if since is None or not self._history.has(until):
+            if not self._history.has(until):
                 raise _EndLostError from None
+            if since is None:
+                raise self._history.incomplete({until}) from None
             yield from self._in_full(until)
 
     def _unfinished(self) -> Iterator[CommitPage]:
@@ -158,9 +160,7 @@ class Visit:
         try:
             yield from self._listed(seen, until, since)
         except UnrelatedError as error:
-            logger.warning(
-                "%s: Bitbucket sent %s: reading the range again", self._repository, error
-            )
+            logger.warning("%s is read again: %s", self._repository, error.args[0])
             yield self._page([], then=Bookmark(self._bookmark.head, until))
             yield from self._listed_again(seen, until, since)
 
@@ -194,7 +194,8 @@ class Visit:
         try:
             yield from self._listed(seen, until, since)
         except UnrelatedError:
-            self._history.require_counted(until, since)
+            if not self._history.is_confirmed(until, since):
+                raise
             yield from self._listed(seen, until, since, strict=False)
 
     def _resumed(self, until: str) -> Iterator[CommitPage]:

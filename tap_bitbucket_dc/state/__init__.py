@@ -7,15 +7,15 @@
        "replication_key_value": "2026-11-20T08:00:00Z", "head": "76c728b9…",
        "reading": {"until": "9f2c…", "start": 4000, "rows": 4000}, "repository": "PAY/ledger"}]}}}
 
-``replication_key_value``, the newest committer date seen, is informational. Decisions use ``head``:
-all commits reachable from it have been written. ``reading`` is present while the commits up to
-``until`` are being read, and enters the state **before** the first of them is written. Otherwise
-the next run could not tell which of them a rewrite has removed since. Does not know how commits
-are read.
+Decisions use ``head``: all commits reachable from it have been written. ``reading`` is present
+while the commits up to ``until`` are being read. It enters the state **before** the first of them
+is written; otherwise the next run could not tell which of them a rewrite has removed since.
+``replication_key_value``, the newest committer date seen, is informational.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -54,20 +54,10 @@ class Bookmark(NamedTuple):
     rows: int = 0
 
 
-class _Context(msgspec.Struct):
-    repository_id: int
-
-
 class _Reading(msgspec.Struct):
     until: Annotated[str, msgspec.Meta(pattern=r"\A([0-9a-f]{40})?\Z")]
     start: Annotated[int, msgspec.Meta(ge=0)]
     rows: Annotated[int, msgspec.Meta(ge=0)] = 0
-
-
-class _Key(msgspec.Struct):
-    """What a partition cannot do without."""
-
-    context: _Context
 
 
 class _Place(msgspec.Struct):
@@ -76,22 +66,15 @@ class _Place(msgspec.Struct):
     head: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{40}\Z")] | None = None
     reading: _Reading | None = None
 
-    def bookmark(self) -> Bookmark:
-        if self.reading is None:
-            return Bookmark(self.head)
-        return Bookmark(self.head, self.reading.until, self.reading.start, self.reading.rows)
+
+class _Stream(msgspec.Struct):
+    partitions: list[Any] = []
 
 
 class _Shape(msgspec.Struct):
     """The parts of a state that lead to its partitions."""
 
-    class Bookmarks(msgspec.Struct):
-        class Stream(msgspec.Struct):
-            partitions: list[Any] = []
-
-        commits: Stream = msgspec.field(default_factory=Stream)
-
-    bookmarks: Bookmarks = msgspec.field(default_factory=Bookmarks)
+    bookmarks: dict[str, _Stream] = {}
 
 
 class _Marked(msgspec.Struct):
@@ -117,14 +100,10 @@ def unwrapped(state: object) -> object:
 
 
 def validate(state: object) -> None:
-    """Check that a state has the shape of one, and can be written again.
-
-    Raises:
-        ConfigError: It cannot be used. Entries of other streams are checked, but not changed.
-    """
+    """Raise ConfigError for a state that has another shape, or cannot be written again."""
     try:
-        bookmarks = msgspec.convert(state, dict[str, Any]).get("bookmarks", {})
         msgspec.convert(state, _Shape)
+        bookmarks = msgspec.convert(state, Json).get("bookmarks", {})
         others = {name: value for name, value in bookmarks.items() if name != STREAM}
         msgspec.convert(others, dict[str, _Other])
     except msgspec.ValidationError as error:
@@ -139,39 +118,37 @@ def validate(state: object) -> None:
 class State:
     """A Singer state whose partitions are found by repository id.
 
-    A range enters it in steps: ``begin`` before its commits are written, ``done`` after that, and
-    ``settle`` once everything written has left the process.
+    A range enters it with ``begin`` before its commits are written, ``done`` after that, and
+    ``settle`` once they have left the process.
     """
 
     def __init__(self) -> None:
-        """Start without any partition."""
         self.value: Json = {}
         """The Singer state, as it may be written now."""
         self.changed = False
         """Whether it differs from what was last written."""
         self._partitions: dict[int, Json] = {}
-        self._bookmarks: dict[int, Bookmark] = {}
-        self._done: dict[int, tuple[Bookmark, str | None]] = {}
+        self._done: dict[int, tuple[Bookmark, str]] = {}
 
     def load(self, value: Json, ours: Callable[[int], bool] = lambda _: True) -> None:
-        """Take over a state; it is modified from now on.
+        """Take over a state, which is modified from now on.
 
         Args:
-            value: A Singer state.
             ours: Whether this shard reads a repository. Partitions of others are removed: an
                 outdated copy must not be mistaken for the one of their own shard.
         """
         stream = value.setdefault("bookmarks", {}).setdefault(STREAM, {})
-        self._partitions, self._bookmarks = {}, {}
         others = 0
         for partition in stream.get("partitions", []):
-            repository_id = _repository_id(partition)
-            if repository_id is None:
+            try:
+                repository_id = msgspec.convert(partition["context"]["repository_id"], int)
+            except (LookupError, TypeError, msgspec.ValidationError):
                 logger.warning("A partition of the state names no repository: ignored")
-            elif not ours(repository_id):
-                others += 1
-            else:
+                continue
+            if ours(repository_id):
                 self._load(repository_id, partition)
+            else:
+                others += 1
         if others:
             logger.warning("%s partitions of the state belong to other shards: ignored", others)
         stream.clear()  # a replication key of the whole stream was written by another tap
@@ -181,7 +158,7 @@ class State:
     def _load(self, repository_id: int, partition: Json) -> None:
         if known := self._partitions.get(repository_id):
             logger.warning("Repository %s is in the state twice", repository_id)
-            self._forget(repository_id, known)
+            _write(known, Bookmark())
             return
         if not isinstance(partition.get("progress_markers", {}), dict):  # the SDK looks into it
             del partition["progress_markers"]
@@ -189,78 +166,58 @@ class State:
             if not isinstance(partition.get(name), str):
                 partition[name] = None
         self._partitions[repository_id] = partition
-        try:
-            self._bookmarks[repository_id] = msgspec.convert(partition, _Place).bookmark()
-        except msgspec.ValidationError:
-            self._forget(repository_id, partition)
-        if self.bookmark(repository_id) == Bookmark():
-            logger.warning(
-                "The state of repository %s has no usable head: it is read in full",
-                repository_id,
-            )
-
-    def _forget(self, repository_id: int, partition: Json) -> None:
-        self._bookmarks.pop(repository_id, None)
+        with contextlib.suppress(msgspec.ValidationError):
+            if _bookmark(partition) != Bookmark():
+                return
         _write(partition, Bookmark())
+        logger.warning(
+            "The state of repository %s has no usable head: it is read in full", repository_id
+        )
 
     def bookmark(self, repository_id: int) -> Bookmark:
         """Return how far a repository was read. For any thread."""
-        return self._bookmarks.get(repository_id, Bookmark())
+        return _bookmark(self._partitions.get(repository_id, {}))
 
     def begin(self, repository: Repository, resume_at: Bookmark, flush: Callable[[], None]) -> None:
         """Make the state name the range of the commits that are about to be written.
 
-        Args:
-            repository: Whose commits.
-            resume_at: What the state must say; its start may lag behind.
-            flush: Called if what was ``done`` before must be written first.
+        Its ``start`` may lag behind. ``flush`` is called if what is ``done`` must be written first.
         """
         if self.bookmark(repository.id)[:2] == resume_at[:2]:
             return
         if repository.id in self._done:
             flush()
-        self._set(self._partition(repository), repository.id, resume_at)
+        _write(self._partition(repository), resume_at)
+        self.changed = True
 
-    def done(self, repository: Repository, then: Bookmark, newest: str | None) -> None:
-        """Note what the state may say once all that was written has left the process.
-
-        Args:
-            repository: Whose commits.
-            then: What the state may say.
-            newest: The newest committer date among them, None if there is none.
-        """
-        _, before = self._done.get(repository.id, (None, None))
-        self._done[repository.id] = then, max(newest or "", before or "") or None
+    def done(self, repository: Repository, then: Bookmark, newest: str = "") -> None:
+        """Note what the state may say, and the newest date, once all is out of the process."""
+        _, before = self._done.get(repository.id, (then, ""))
+        self._done[repository.id] = then, max(newest, before)
         self._partition(repository)
 
     def settle(self) -> None:
         """Move everything that is ``done`` into the state: it has left the process."""
         for repository_id, (then, newest) in self._done.items():
             partition = self._partitions[repository_id]
-            self._set(partition, repository_id, then)
-            if newest and newest > (partition.get("replication_key_value") or ""):
+            _write(partition, then)
+            if newest > (partition["replication_key_value"] or ""):
                 partition["replication_key_value"] = newest
+            self.changed = True
         emptied = [id_ for id_, (then, _) in self._done.items() if then == Bookmark()]
         self._done.clear()
-        if emptied:
-            self.drop(emptied)
+        self.drop(emptied)
 
     def names(self) -> dict[int, str | None]:
         """Return the ``KEY/slug`` last known, None if it was too long, by repository id."""
-        return {id_: p.get("repository") for id_, p in self._partitions.items()}
+        return {id_: partition["repository"] for id_, partition in self._partitions.items()}
 
     def drop(self, repository_ids: Iterable[int]) -> None:
         """Forget repositories that are deleted, or have no commits any more."""
         for repository_id in repository_ids:
             del self._partitions[repository_id]
-            self._bookmarks.pop(repository_id, None)
             self.changed = True
         self.value["bookmarks"][STREAM]["partitions"] = [*self._partitions.values()]
-
-    def _set(self, partition: Json, repository_id: int, bookmark: Bookmark) -> None:
-        _write(partition, bookmark)
-        self._bookmarks[repository_id] = bookmark
-        self.changed = True
 
     def _partition(self, repository: Repository) -> Json:
         partition = self._partitions.get(repository.id)
@@ -277,11 +234,10 @@ class State:
         return partition
 
 
-def _repository_id(partition: object) -> int | None:
-    try:
-        return msgspec.convert(partition, _Key).context.repository_id
-    except msgspec.ValidationError:
-        return None
+def _bookmark(partition: Json) -> Bookmark:
+    place = msgspec.convert(partition, _Place)
+    reading = msgspec.structs.astuple(place.reading) if place.reading else ()
+    return Bookmark(place.head, *reading)
 
 
 def _write(partition: Json, bookmark: Bookmark) -> None:

@@ -62,8 +62,6 @@ CALLED = {
     "_check_max_record_limit": "(self, current_record_index: 'int') -> 'None'",
     "_sync_children": "(self, child_context: 'types.Context | None') -> 'None'",
     "_write_record_message": "(self, record: 'types.Record') -> 'None'",
-    "generate_child_contexts": "(self, record: 'types.Record', "
-    "context: 'types.Context | None') -> 't.Iterable[types.Context | None]'",
 }
 OF_THE_TAP = {
     "_handle_termination": "(self, signum: 'int', frame: 'FrameType | None') -> 'None'",

@@ -207,6 +207,29 @@ def test_one_wrong_word_about_the_default_branch_marks_nothing_as_removed(
     assert target.holds(ledger)
 
 
+def test_commits_of_another_repository_are_not_sent_as_removed(
+    sync: Sync,
+    target: Target,
+    ledger: GitRepository,
+    repository: Callable[[str], GitRepository],
+    bitbucket: Bitbucket,
+) -> None:
+    wages = repository("PAY/wages").facts(id=14)
+    for n in range(3):
+        wages.commit(f"Wages {n}")
+    target.read()
+    known = {*ledger.rev_list()}
+    ledger.point("side", ledger.rev_list()[0])
+    ledger.point("main", None)
+    bitbucket.faults.append(commits_of("PAY/wages").on(FIRST_PAGE))
+    output = sync(target.state)
+    assert output.code == "unexpected_answer"
+    target.take(output.messages)
+    target.read()
+    assert {id_ for repo, id_ in target.commits if repo == 12} == known
+    assert target.on_default_branch(12) == set()
+
+
 def test_a_head_that_the_server_denies_once_is_not_taken_for_collected(
     sync: Sync, target: Target, ledger: GitRepository, bitbucket: Bitbucket
 ) -> None:
@@ -285,6 +308,20 @@ def test_a_first_read_is_not_continued_with_commits_of_another_repository(
     target.read()
     assert {id_ for repo, id_ in target.commits if repo == 12} == set(ledger.rev_list())
     assert target.holds(ledger)
+
+
+@pytest.mark.usefixtures("small_writes")
+def test_a_first_read_whose_branch_is_deleted_is_not_given_up_for_one_denial(
+    sync: Sync, target: Target, ledger: GitRepository, bitbucket: Bitbucket
+) -> None:
+    bitbucket.faults.append(Fault(SECOND_PAGE, status=500))
+    target.take(sync(target.state, max_retries=0).messages)
+    ledger.point("side", ledger.rev_list()[0])
+    ledger.point("main", None)
+    bitbucket.faults.append(NO_SUCH_COMMIT.on("ledger/commits"))
+    assert sync(target.state).code == "unexpected_answer"
+    target.read()
+    assert target.on_default_branch(12) == set()
 
 
 @pytest.mark.usefixtures("small_writes")
@@ -411,24 +448,36 @@ def test_a_new_range_that_stays_empty_is_no_reset_unless_the_old_head_leads_to_t
     assert target.holds(ledger)
 
 
+@pytest.mark.parametrize("counts", [True, False])
 @pytest.mark.parametrize("parents", [None, 5, [], [{"id": 5}]])
-def test_a_commit_whose_parents_are_never_sent_is_read_if_bitbucket_counts_it(
-    sync: Sync,
-    target: Target,
-    ledger: GitRepository,
-    bitbucket: Bitbucket,
-    parents: object,
+def test_a_commit_whose_parents_are_never_sent_hides_nothing(
+    target: Target, ledger: GitRepository, bitbucket: Bitbucket, parents: object, *, counts: bool
 ) -> None:
-    odd = ledger.rev_list()[4]
-    bitbucket.faults.append(with_parents(odd, parents))
+    bitbucket.counts = counts
+    bitbucket.faults.append(with_parents(ledger.rev_list()[4], parents))
     target.read()
     assert target.holds(ledger)
-    bitbucket.counts = False
     ledger.commits(3)
-    bitbucket.faults = [with_parents(ledger.rev_list()[1], parents)]
+    bitbucket.faults[:] = [with_parents(ledger.rev_list()[1], parents)]
+    target.read()
+    assert target.holds(ledger)
+
+
+def test_commits_that_nothing_leads_to_are_not_believed_if_bitbucket_counts_more(
+    sync: Sync, target: Target, ledger: GitRepository, bitbucket: Bitbucket
+) -> None:
+    ids = ledger.rev_list()
+
+    def cut_in_two(body: singer.Json) -> singer.Json:
+        rows = [row for row in body["values"] if row["id"] != ids[5]]
+        rows[4]["parents"] = []
+        return {**body, "values": rows}
+
+    bitbucket.faults.append(Fault(FIRST_PAGE, kind="replace", replace=cut_in_two, times=None))
+    bitbucket.page_caps["commits"] = 100
     output = sync(target.state)
     assert output.code == "unexpected_answer"
-    assert "no other commit names as a parent" in output.last_line
+    assert ids[6] in output.last_line
     bitbucket.faults.clear()
     target.read()
     assert target.holds(ledger)

@@ -198,11 +198,11 @@ def test_meltano_adds_the_plugins_from_their_files_loads_and_writes_the_report(n
     for name, kind in zip(PLUGINS, ("extractors", "loaders", "utilities"), strict=True):
         assert (directory / ".meltano" / kind / name / "venv").is_dir()
     log = new.project.run(*PLUGINS)
-    assert "The report is in report.html." in log
+    assert "Wrote report.html." in log
     assert "did not reach" not in log
     assert loaded(new.database) == new.world.commits()
     assert "<html" in (directory / "report.html").read_text("utf-8")
-    assert "schema bitbucket" in meltano(new.project, "invoke", "bitbucket-report:views")
+    assert 'schema "bitbucket"' in meltano(new.project, "invoke", "bitbucket-report:views")
     [(commits,)] = new.database.query("select count(*) from bitbucket.bitbucket_server_commits")
     assert commits > 0
     assert "all equal" in meltano(new.project, "invoke", "bitbucket-report:verify")

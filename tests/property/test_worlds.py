@@ -23,6 +23,8 @@ FAILED_ONCE = {
     74: "the same",
     50302: "git listed what lies behind the old head, though no date showed a wrong clock",
     50318: "a parent that had come with a merge was requested again, and came twice",
+    210951: "the end of an interrupted first read was denied once, and believed to be collected",
+    210969: "commits of another repository were sent as removed ones",
 }
 
 

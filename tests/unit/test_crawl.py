@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+import pytest
+
 from tap_bitbucket_dc.bitbucket.errors import InaccessibleError
 from tap_bitbucket_dc.extract.crawl import Crawl, Wanted
 from tap_bitbucket_dc.extract.filters import Filters
+from tap_bitbucket_dc.extract.outcome import counted
 from tap_bitbucket_dc.state import Bookmark
 from tap_bitbucket_dc.tap import TapBitbucketDC
 
@@ -41,3 +44,16 @@ def test_a_deleted_repository_is_found_behind_many_that_are_hidden() -> None:
     found = [crawl.gone(names) for _ in range(30)]
     assert [150] in found
     assert all(ids in ([], [150]) for ids in found)
+
+
+@pytest.mark.parametrize(
+    ("number", "noun", "words"),
+    [
+        (0, "commit", "0 commits"),
+        (1, "commit", "1 commit"),
+        (1, "repository", "1 repository"),
+        (1234, "repository", "1,234 repositories"),
+    ],
+)
+def test_a_number_agrees_with_its_noun(number: int, noun: str, words: str) -> None:
+    assert counted(number, noun) == words

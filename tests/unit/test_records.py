@@ -19,7 +19,8 @@ from tap_bitbucket_dc.bitbucket import Branch, Commit, Project, Repository
 from tap_bitbucket_dc.bitbucket.errors import BitbucketError
 from tap_bitbucket_dc.bitbucket.lenient import lenient
 from tap_bitbucket_dc.bitbucket.paging import PageBody
-from tap_bitbucket_dc.extract.found import DefaultBranch
+from tap_bitbucket_dc.extract.found import CommitPage, DefaultBranch
+from tap_bitbucket_dc.state import Bookmark
 
 UNHURRIED = settings(deadline=None)  # other tests may run beside it
 ID = "0123456789abcdef0123456789abcdef01234567"
@@ -74,10 +75,21 @@ PROJECT = project()
 LEDGER = repository(links={"self": [{"href": BROWSE}]})
 
 
+def record_of(
+    found: Commit,
+    start: int | None = None,
+    *,
+    of: Repository = LEDGER,
+    on_default_branch: bool = True,
+) -> Any:
+    """Return the record of a commit, None if it has none."""
+    page = CommitPage([found], on_default_branch, Bookmark(), Bookmark())
+    return next(records.commits(page, of, "PAY", "main", start), None)
+
+
 def commit(start: int | None = None, /, **found: Any) -> Any:
     """Return the record of a commit that Bitbucket sends."""
-    flat = records.CommitRecords(LEDGER, "PAY", "main", start)
-    return flat.record(lenient(Commit, {"id": ID, **found}), on_default_branch=True)
+    return record_of(lenient(Commit, {"id": ID, **found}), start)
 
 
 def some(keys: list[str]) -> st.SearchStrategy[dict[str, Any]]:
@@ -236,9 +248,7 @@ def test_the_url_of_a_commit_is_made_of_its_repository() -> None:
 
 @pytest.mark.parametrize("links", [None, {}, {"self": []}, {"self": [{}]}, {"self": 1}, [1]])
 def test_without_a_link_there_is_no_url(links: object) -> None:
-    flat = records.CommitRecords(repository(links=links), "PAY", "main", None)
-    record = flat.record(Commit(id=ID), on_default_branch=False)
-    assert record is not None
+    record = record_of(Commit(id=ID), of=repository(links=links), on_default_branch=False)
     assert record["url"] is None
     assert record["on_default_branch"] is False
 
@@ -388,9 +398,7 @@ def test_any_commit_gives_a_record_valid_by_its_schema(found: dict[str, Any]) ->
 def test_the_quick_parser_finds_what_the_lenient_one_finds(found: dict[str, Any]) -> None:
     body = json.dumps({"values": [found], "isLastPage": True}).encode()
     [quick] = PAGE_OF_COMMITS.decode(body).values
-    flat = records.CommitRecords(LEDGER, "PAY", "main", None)
-    expected = flat.record(lenient(Commit, found), on_default_branch=True)
-    assert flat.record(quick, on_default_branch=True) == expected
+    assert record_of(quick) == record_of(lenient(Commit, found))
 
 
 @UNHURRIED
@@ -412,11 +420,8 @@ def test_any_repository_gives_a_record_valid_by_its_schema(found: dict[str, Any]
 def test_equal_people_of_many_commits_are_not_mixed_up() -> None:
     draw = random.Random(7)  # noqa: S311 to repeat it
     people: list[dict[str, Any]] = [MATCHED, {"name": "Bob", "emailAddress": "b@x"}, {}]
-    flat = records.CommitRecords(LEDGER, "PAY", "main", None)
     for _ in range(50):
         author, committer = draw.choice(people), draw.choice(people)
-        found = lenient(Commit, {"id": ID, "author": author, "committer": committer})
-        record = flat.record(found, on_default_branch=True)
-        assert record is not None
+        record = commit(author=author, committer=committer)
         assert record["author_email"] == author.get("emailAddress")
         assert record["committer_email"] == committer.get("emailAddress")

@@ -47,7 +47,7 @@ def no_flush() -> None:
     pytest.fail("flushed")
 
 
-def read(state: State, repository: Repository, head: str, newest: str | None = DATE) -> None:
+def read(state: State, repository: Repository, head: str, newest: str = DATE) -> None:
     """Read a repository up to a head, on one page."""
     before = state.bookmark(repository.id)
     state.begin(repository, Bookmark(before.head, head), no_flush)
@@ -134,7 +134,7 @@ def test_the_state_names_a_range_before_its_records_and_the_head_moves_after_the
     state.begin(LEDGER, Bookmark(A, B), no_flush)
     assert state.changed
     assert partitions(state) == [partition(reading={"until": B, "start": 0})]
-    state.done(LEDGER, Bookmark(B), None)
+    state.done(LEDGER, Bookmark(B))
     assert partitions(state) == [partition(reading={"until": B, "start": 0})]
     state.changed = False
     state.settle()
@@ -146,7 +146,7 @@ def test_pages_of_one_range_need_no_state_between_them() -> None:
     state = loaded(partition())
     state.begin(LEDGER, Bookmark(A, B), no_flush)
     state.changed = False
-    state.done(LEDGER, Bookmark(A, B, 100), None)
+    state.done(LEDGER, Bookmark(A, B, 100))
     state.begin(LEDGER, Bookmark(A, B, 100), no_flush)
     assert not state.changed
     state.settle()
@@ -156,7 +156,7 @@ def test_pages_of_one_range_need_no_state_between_them() -> None:
 def test_another_range_waits_until_the_one_before_is_out() -> None:
     state = loaded(partition())
     state.begin(LEDGER, Bookmark(A, B), no_flush)
-    state.done(LEDGER, Bookmark(B), None)
+    state.done(LEDGER, Bookmark(B))
     order: list[Bookmark] = []
 
     def flush() -> None:
@@ -172,7 +172,7 @@ def test_another_range_waits_until_the_one_before_is_out() -> None:
 def test_another_repository_waits_for_nobody() -> None:
     state = loaded(partition())
     state.begin(LEDGER, Bookmark(A, B), no_flush)
-    state.done(LEDGER, Bookmark(B), None)
+    state.done(LEDGER, Bookmark(B))
     state.begin(OTHER, Bookmark(None, C), no_flush)
 
 
@@ -194,7 +194,7 @@ def test_the_newest_date_never_goes_back() -> None:
 
 def test_commits_without_a_date_leave_the_newest_date() -> None:
     state = loaded(partition())
-    read(state, LEDGER, B, None)
+    read(state, LEDGER, B, "")
     assert partitions(state) == [partition(head=B)]
 
 
@@ -209,7 +209,7 @@ def test_settling_twice_changes_nothing() -> None:
 def test_a_repository_whose_commits_are_all_gone_is_forgotten() -> None:
     state = loaded(partition())
     state.begin(LEDGER, Bookmark(A, EMPTIED), no_flush)
-    state.done(LEDGER, Bookmark(), None)
+    state.done(LEDGER, Bookmark())
     state.settle()
     assert partitions(state) == []
     read(state, LEDGER, B)

@@ -85,7 +85,7 @@ class Written:
         """Write a page of one record of a repository."""
         self.state.begin(LEDGER, resume_at, self.writer.flush)
         self.record(f"{resume_at.until}, {resume_at.start}")
-        self.state.done(LEDGER, then, None)
+        self.state.done(LEDGER, then)
 
     @property
     def out(self) -> str:
@@ -174,11 +174,11 @@ def test_records_wait_no_longer_than_some_seconds(
 @pytest.mark.usefixtures("stopped_clock")
 def test_a_large_state_is_written_seldom(written: Written) -> None:
     for id_ in range(200):
-        written.state.done(Repository(id=id_, slug="x", project=PAY), Bookmark(A), None)
+        written.state.done(Repository(id=id_, slug="x", project=PAY), Bookmark(A))
     written.state.settle()
     for n in range(40_000):
         if n % 100 == 0:
-            written.state.done(Repository(id=n % 200, slug="x", project=PAY), Bookmark(B), None)
+            written.state.done(Repository(id=n % 200, slug="x", project=PAY), Bookmark(B))
         written.record("x" * 100)
         written.writer.flush_when_due()
     lines = written.out.splitlines()
