@@ -103,10 +103,17 @@ class Sync:
             try:
                 yield self
                 self.crawl.finish()
-                self.state.drop(self.crawl.gone(self.state.names()))
+                self._forget(self.state.names())
                 self.metrics.status = Status.SUCCEEDED
             finally:
                 self._end()
+
+    def _forget(self, names: dict[int, str | None]) -> None:
+        """Drop the repositories that no longer exist from the state."""
+        gone = self.crawl.gone(names)
+        for repository_id in gone:
+            logger.info("%s no longer exists: its state is dropped", names[repository_id])
+        self.state.drop(gone)
 
     def checkpoint(self) -> None:
         """Write what is due, and stop here if a signal has asked for it."""

@@ -132,6 +132,13 @@ class Client:
         """
         path = f"projects/{ids.segment(project.path_key)}/repos"
         for repository in self._listed(Repository, path, on_bad_row):
+            if repository.project and repository.project.id != project.id:
+                what = f"Bitbucket lists {repository} among the repositories of {project.key}."
+                error = errors.SkippableError(what)
+                if on_bad_row is None:
+                    raise error
+                on_bad_row({"slug": repository.slug}, error)
+                continue
             yield msgspec.structs.replace(repository, project=project)
 
     def repository(self, project_key: str, slug: str) -> Repository:

@@ -6,6 +6,7 @@ well, unless it lies outside of the requested range. Sends no requests and knows
 
 from __future__ import annotations
 
+import zlib
 from array import array
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,8 @@ class Ancestry:
         self._is_whole = is_whole
         self._keys = array("q")
         self._index: set[int] | None = None
+        self.checksum = 0
+        """Of the ids that have arrived, in their order: CRC-32."""
         self.untold: set[str] = set()
         """Commits of which no answer has said which parents they have."""
         self._roots: set[str] = set()
@@ -115,6 +118,8 @@ class Ancestry:
             self.missing.difference_update(ids)
             self.missing.update(parent for parent in named if hash(parent) not in index)
         self.untold.update(untold)
+        ids = [commit.id for commit in commits]
+        self.checksum = zlib.crc32("".join(ids).encode(), self.checksum)
         if not self._is_whole:
             self._look_at(commits)
         return commits

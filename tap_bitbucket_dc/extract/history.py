@@ -73,15 +73,24 @@ class History:
         with _emptied_is_unknown():
             return self._client.count_commits(self._repository, until=until, since=since)
 
-    def is_confirmed(self, until: str, since: str | None) -> bool:
-        """Return whether Bitbucket counts as many commits in a range as it sends.
+    def confirmed(self, until: str, since: str | None) -> int | None:
+        """Return how many commits are sent of a range if Bitbucket counts as many, else None.
 
-        For a range whose graph proves nothing. If Bitbucket does not count, it has to send as
-        many when asked again.
+        If it does not count, it has to send as many when asked again.
         """
         sent = self._sent(until, since)
         total = self.count(until, since)
-        return sent is not None and sent == (self._sent(until, since) if total is None else total)
+        return sent if sent == (self._sent(until, since) if total is None else total) else None
+
+    def require(self, seen: Ancestry, confirmed: int | None) -> None:
+        """Check that as many commits have arrived as were confirmed.
+
+        Raises:
+            SkippableError: Some are missing.
+        """
+        if confirmed and len(seen) < confirmed:
+            what = f"Bitbucket sent {len(seen)} of {confirmed} commits of {self._repository}."
+            raise errors.SkippableError(what, url=self._repository.url or "")
 
     def _sent(self, until: str, since: str | None) -> int | None:
         """Return how many commits of a range are sent, None if ``until`` is not among them."""
@@ -101,14 +110,6 @@ class History:
             if page.next_start or [found.id for found in page.values] != [commit]:
                 what = f"Bitbucket does not say which parents {commit} has."
                 raise UnrelatedError(what)
-
-    def leads_to(self, until: str, commits: list[Commit]) -> bool:
-        """Return whether ``until`` leads to the given commits: one request for each."""
-        ids = [commit.id for commit in commits]
-        try:
-            return all(self.count(id_, until) == 0 or self._is_behind(id_, until) for id_ in ids)
-        except errors.NoSuchCommitError:
-            return False
 
     def require_same_repository(self) -> None:
         """Check that no other repository has taken the address since it was listed.
@@ -151,6 +152,17 @@ class History:
         seen.begin()
         for page in self.pages(until, since):
             yield seen.take(page.values, strict=strict)
+
+    def every(self, seen: Ancestry, until: str, since: str | None = None) -> Iterator[list[Commit]]:
+        """Yield the commits of a range; if its graph proves nothing, only what is confirmed."""
+        try:
+            yield from self.read(seen, until, since)
+            self.require_roots(seen.untold)
+        except UnrelatedError:
+            if (confirmed := self.confirmed(until, since)) is None:
+                raise
+            yield from self.read(seen, until, since, strict=False)
+            self.require(seen, confirmed)
 
     def rest(self, seen: Ancestry, since: str | None = None) -> Iterator[list[Commit]]:
         """Yield what is missing of a range; each missing commit is requested once.
@@ -197,7 +209,7 @@ class History:
         """
         removed = Removed(old, new, Ancestry(old), [])
         seen = removed.seen
-        for commits in self.read(seen, old, new):
+        for commits in self.every(seen, old, new):
             if len(seen) <= MOST_KEPT:
                 removed.commits.extend(commits)
         if old in seen:
@@ -222,7 +234,7 @@ class History:
         gone, new = removed.seen, removed.since
         again: Iterable[list[Commit]] = [removed.commits]
         if len(removed.commits) != len(gone):  # too many to be kept
-            again = self.read(Ancestry(removed.until), removed.until, new)
+            again = self.read(Ancestry(), removed.until, new, strict=False)
         if not reachable.missing:
             gone.remove(reachable)
         elif gone.has_root or gone.is_skewed or reachable.is_skewed or gone.overlaps(reachable):
@@ -241,7 +253,7 @@ class History:
 
     def complete(self, seen: Ancestry, until: str) -> Iterator[list[Commit]]:
         """Yield all commits reachable from ``until``."""
-        yield from self.read(seen, until)
+        yield from self.every(seen, until)
         yield from self.rest(seen)
 
     def whole(self, until: str) -> Ancestry:

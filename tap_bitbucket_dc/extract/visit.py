@@ -53,7 +53,7 @@ class Visit:
         """
         self._client = client
         self._repository = repository
-        self._bookmark = bookmark
+        self._bookmark = self._told = bookmark
         self._history = History(client, repository, ahead)
         self._full_table = full_table
 
@@ -88,6 +88,7 @@ class Visit:
                     "%s was rewritten while it was read: starting over", self._repository
                 )
                 self._history.require_same_repository()
+                self._bookmark = self._told
             except errors.InaccessibleError as error:
                 yield DefaultBranch("inaccessible", refusal=error)
                 return
@@ -133,6 +134,7 @@ class Visit:
         try:
             yield from self._move(str(self._bookmark.until))
         except _EndLostError:
+            self._history.require_same_repository()
             logger.warning(
                 "%s was rewritten before it had been read completely: commits that have left the "
                 "default branch since may still be marked as being on it",
@@ -151,38 +153,50 @@ class Visit:
 
     def _range(self, until: str, since: str | None) -> Iterator[CommitPage]:
         """Yield what is new up to a commit, then what is no longer reachable."""
-        if self._bookmark.start:
-            yield from self._resumed(until)
-            return
-        seen = Ancestry(until, is_whole=since is None)
+        seen = self._resumed(until) if self._bookmark.start else None
+        start = self._bookmark.start
+        if seen is None:
+            seen, start = Ancestry(until, is_whole=since is None), 0
+            self._bookmark = Bookmark(self._bookmark.head, until)
         if since:
             seen.outside.add(since)
         try:
-            yield from self._listed(seen, until, since)
+            yield from self._listed(seen, until, since, start)
         except UnrelatedError as error:
             logger.warning("%s is read again: %s", self._repository, error.args[0])
             yield self._page([], then=Bookmark(self._bookmark.head, until))
+            if start:
+                seen = Ancestry(until, is_whole=True)
             yield from self._listed_again(seen, until, since)
 
     def _listed(
-        self, seen: Ancestry, until: str, since: str | None, *, strict: bool = True
+        self,
+        seen: Ancestry,
+        until: str,
+        since: str | None,
+        start: int = 0,
+        confirmed: int | None = None,
     ) -> Iterator[CommitPage]:
-        """Yield what is new of a range; ``strict`` as in ``Ancestry.take``."""
-        old, is_first = self._bookmark.head, not seen
-        for page in self._history.pages(until, since):
-            commits = seen.take(page.values, strict=strict)
+        """Yield what is new of a range, from ``start`` on.
+
+        Args:
+            confirmed: How many commits it has if its graph proves nothing, else None.
+        """
+        old, is_first = self._bookmark.head, bool(start) or not seen
+        seen.begin()
+        for page in self._history.pages(until, since, start):
+            commits = seen.take(page.values, strict=confirmed is None)
             is_last = page.next_start is None
-            complete = not (seen.wanted() or seen.untold)
+            complete = not (seen.wanted() or seen.untold or confirmed)
             if is_last and complete and (old is None or seen.names(old)):
                 yield self._page(commits, then=Bookmark(until))
                 return
-            then = self._bookmark
-            if old is None and page.next_start and is_first:
-                then = Bookmark(None, until, page.next_start, len(seen))
-            yield self._page(commits, then=then)
-        if strict:
+            place = self._place(seen, until, page.next_start) if is_first else None
+            yield self._page(commits, then=place)
+        if confirmed is None:
             self._history.require_roots(seen.untold)
         try:
+            self._history.require(seen, confirmed)
             yield from self._proven(seen, until, since)
         except errors.SkippableError:
             yield self._page([], then=Bookmark(old, until))  # nothing of it is proven
@@ -194,39 +208,37 @@ class Visit:
         try:
             yield from self._listed(seen, until, since)
         except UnrelatedError:
-            if not self._history.is_confirmed(until, since):
+            if (confirmed := self._history.confirmed(until, since)) is None:
                 raise
-            yield from self._listed(seen, until, since, strict=False)
+            yield from self._listed(seen, until, since, confirmed=confirmed)
 
-    def _resumed(self, until: str) -> Iterator[CommitPage]:
-        """Yield the rest of a first read that a previous run began.
+    def _place(self, seen: Ancestry, until: str, start: int | None) -> Bookmark | None:
+        """Return how far a first read has come, None if another run could not tell what is out."""
+        if self._bookmark.head or start is None or seen.untold:
+            return None
+        if len(seen.missing) == 1:
+            return Bookmark(None, until, start, next=next(iter(seen.missing)))
+        return Bookmark(None, until, start, seen.checksum) if seen.until == until else None
 
-        Its earlier pages are not known any more. If Bitbucket's count does not confirm them, the
-        range is read again from its start.
+    def _resumed(self, until: str) -> Ancestry | None:
+        """Return what the pages that a previous run has written have shown.
+
+        Either the next commit is the only one that they leave to be read, or they are read again
+        for comparison. None if they are not the same any more.
         """
-        total = self._history.count(until)
-        _, _, start, rows = self._bookmark
-        seen = Ancestry(is_whole=True)
-        if total is not None:
-            for page in self._history.pages(until, start=start):
-                if not seen and not self._history.leads_to(until, page.values[:1]):
-                    break  # they are of another range, or of another repository
-                commits = seen.take(page.values)
-                is_last = page.next_start is None
-                if is_last and rows + len(seen) == total and not seen.missing:
-                    yield self._page(commits, then=Bookmark(until))
-                    return
-                then = self._bookmark
-                if page.next_start:
-                    then = Bookmark(None, until, page.next_start, rows + len(seen))
-                yield self._page(commits, then=then)
-        logger.warning(
-            "%s was read only in part, and Bitbucket's commit count does not match: reading it "
-            "again",
-            self._repository,
-        )
-        self._bookmark = Bookmark(None, until)
-        yield from self._range(until, None)
+        _, _, start, checksum, following = self._bookmark
+        if following:
+            return Ancestry(following, is_whole=True)
+        seen = Ancestry(until, is_whole=True)
+        with contextlib.suppress(UnrelatedError):
+            for page in self._history.pages(until):
+                seen.take(page.values, strict=True)
+                if page.next_start is None or page.next_start >= start:
+                    if (page.next_start, seen.checksum) == (start, checksum):
+                        return seen
+                    break
+        logger.warning("%s is read again: what was read of it has changed", self._repository)
+        return None
 
     def _proven(self, seen: Ancestry, until: str, since: str | None) -> Iterator[CommitPage]:
         """Yield what is missing of a range, then the removed commits; raises SkippableError."""
@@ -289,5 +301,5 @@ class Visit:
         then: Bookmark | None = None,
     ) -> CommitPage:
         resume_at = self._bookmark
-        self._bookmark = then or resume_at
+        self._bookmark = self._told = then or resume_at
         return CommitPage(commits, on_default_branch, resume_at, self._bookmark)

@@ -5,7 +5,7 @@
     {"bookmarks": {"commits": {"partitions": [
       {"context": {"repository_id": 12}, "replication_key": "committer_timestamp",
        "replication_key_value": "2026-11-20T08:00:00Z", "head": "76c728b9…",
-       "reading": {"until": "9f2c…", "start": 4000, "rows": 4000}, "repository": "PAY/ledger"}]}}}
+       "reading": {"until": "9f2c…", "start": 4000, "next": "5a…"}, "repository": "PAY/api"}]}}}
 
 Decisions use ``head``: all commits reachable from it have been written. ``reading`` is present
 while the commits up to ``until`` are being read. It enters the state **before** the first of them
@@ -45,19 +45,22 @@ class Bookmark(NamedTuple):
     """How far a repository was read. All commits up to ``head`` have been written.
 
     Those from ``head`` to ``until`` are being read. Of a first read, which has no ``head``, the
-    pages before ``start`` have been written, with ``rows`` commits.
+    pages before ``start`` have been written. Everything else lies behind the commit ``next``; if
+    there is no such commit, the ids of those pages have the ``checksum``.
     """
 
     head: str | None = None
     until: str | None = None
     start: int = 0
-    rows: int = 0
+    checksum: int = 0
+    next: str = ""
 
 
 class _Reading(msgspec.Struct):
     until: Annotated[str, msgspec.Meta(pattern=r"\A([0-9a-f]{40})?\Z")]
     start: Annotated[int, msgspec.Meta(ge=0)]
-    rows: Annotated[int, msgspec.Meta(ge=0)] = 0
+    checksum: Annotated[int, msgspec.Meta(ge=0)] = 0
+    next: Annotated[str, msgspec.Meta(pattern=r"\A([0-9a-f]{40})?\Z")] = ""
 
 
 class _Place(msgspec.Struct):
@@ -241,8 +244,10 @@ def _bookmark(partition: Json) -> Bookmark:
 
 
 def _write(partition: Json, bookmark: Bookmark) -> None:
-    head, until, start, rows = bookmark
-    reading = {"until": until, "start": start, **({"rows": rows} if rows else {})}
+    head, until, start, checksum, following = bookmark
+    reading = {"until": until, "start": start}
+    if start:
+        reading |= {"next": following} if following else {"checksum": checksum}
     for name, value in (("head", head), ("reading", None if until is None else reading)):
         if value is None:
             partition.pop(name, None)

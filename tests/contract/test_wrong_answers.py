@@ -208,7 +208,6 @@ def test_one_wrong_word_about_the_default_branch_marks_nothing_as_removed(
 
 
 def test_commits_of_another_repository_are_not_sent_as_removed(
-    sync: Sync,
     target: Target,
     ledger: GitRepository,
     repository: Callable[[str], GitRepository],
@@ -222,12 +221,53 @@ def test_commits_of_another_repository_are_not_sent_as_removed(
     ledger.point("side", ledger.rev_list()[0])
     ledger.point("main", None)
     bitbucket.faults.append(commits_of("PAY/wages").on(FIRST_PAGE))
-    output = sync(target.state)
-    assert output.code == "unexpected_answer"
-    target.take(output.messages)
     target.read()
     assert {id_ for repo, id_ in target.commits if repo == 12} == known
     assert target.on_default_branch(12) == set()
+
+
+def test_one_wrong_head_repeats_nothing(
+    target: Target, ledger: GitRepository, bitbucket: Bitbucket
+) -> None:
+    target.read()
+    wrong = Fault(
+        "ledger/branches/default",
+        kind="replace",
+        replace=lambda body: {**body, "latestCommit": "b" * 40},
+    )
+    bitbucket.faults.append(wrong)
+    output = target.read()
+    assert flags(output) == []
+    assert "may still be marked" not in output.log
+
+
+def test_a_repository_that_is_listed_in_another_project_is_not_read_by_that_name(
+    sync: Sync,
+    target: Target,
+    api: GitRepository,
+    repository: Callable[[str], GitRepository],
+    bitbucket: Bitbucket,
+) -> None:
+    docs, other = repository("OPS/docs").facts(id=21), repository("PAY/docs").facts(id=22)
+    docs.commit("In OPS")
+    other.commit("In PAY")
+    listed = [
+        {"id": 21, "slug": "docs", "project": {"id": 999, "key": "OPS"}},
+        {"id": 13, "slug": "api"},
+    ]
+    bitbucket.faults.append(
+        Fault(
+            "/projects/PAY/repos",
+            kind="replace",
+            replace=lambda body: {**body, "values": listed},
+        )
+    )
+    output = sync(projects=["PAY"])
+    assert output.code == "unexpected_answer"
+    assert "OPS/docs" in output.last_line
+    target.take(output.messages)
+    assert target.holds(api, 13)
+    assert target.on_default_branch(21) == set()
 
 
 def test_a_head_that_the_server_denies_once_is_not_taken_for_collected(
@@ -264,19 +304,19 @@ def small_writes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small_writes")
-def test_a_lie_before_a_run_was_killed_is_found_by_the_count(
+def test_a_lie_before_a_run_was_killed_is_found_by_the_next_one(
     sync: Sync, target: Target, ledger: GitRepository, bitbucket: Bitbucket
 ) -> None:
     bitbucket.faults += [WITHOUT_LAST_ROW.on(FIRST_PAGE), Fault(SECOND_PAGE, status=500)]
     target.take(sync(target.state, max_retries=0).messages)
-    assert partitions(target.state)[12]["reading"]["rows"] == 2
+    assert partitions(target.state)[12]["reading"]["start"] == 3
     output = target.read()
-    assert "commit count does not match" in output.log
+    assert "PAY/ledger is read again" in output.log
     assert target.holds(ledger)
 
 
 @pytest.mark.usefixtures("small_writes")
-def test_a_count_that_agrees_is_not_enough_if_a_parent_is_missing(
+def test_a_first_read_is_not_continued_with_its_first_page(
     sync: Sync, target: Target, repository: Callable[[str], GitRepository], bitbucket: Bitbucket
 ) -> None:
     bitbucket.page_caps["commits"] = 3
@@ -284,7 +324,7 @@ def test_a_count_that_agrees_is_not_enough_if_a_parent_is_missing(
     ledger.commits(6)
     bitbucket.faults.append(Fault(SECOND_PAGE, status=500))
     target.take(sync(target.state, max_retries=0).messages)
-    assert partitions(target.state)[12]["reading"]["rows"] == 3
+    assert partitions(target.state)[12]["reading"]["start"] == 3
     bitbucket.faults.append(START_IGNORED_AND_LAST.on(SECOND_PAGE))
     target.read()
     assert target.holds(ledger)
@@ -303,7 +343,7 @@ def test_a_first_read_is_not_continued_with_commits_of_another_repository(
         wages.commit(f"Wages {n}")
     bitbucket.faults.append(Fault("ledger/commits.*start=9", status=500))
     target.take(sync(target.state, max_retries=0).messages)
-    assert partitions(target.state)[12]["reading"]["rows"] == 9
+    assert partitions(target.state)[12]["reading"]["start"] == 9
     bitbucket.faults.append(commits_of("PAY/wages").on("ledger/commits.*start=9"))
     target.read()
     assert {id_ for repo, id_ in target.commits if repo == 12} == set(ledger.rev_list())
@@ -325,23 +365,55 @@ def test_a_first_read_whose_branch_is_deleted_is_not_given_up_for_one_denial(
 
 
 @pytest.mark.usefixtures("small_writes")
-def test_a_first_read_that_the_server_cannot_count_begins_anew(
+def test_a_first_read_that_was_killed_repeats_only_what_was_under_way(
     target: Target, ledger: GitRepository, bitbucket: Bitbucket
-) -> None:
-    bitbucket.counts = False
-    target.read_until(6)
-    assert len(flags(target.read())) == 11
-    assert target.holds(ledger)
-
-
-@pytest.mark.usefixtures("small_writes")
-def test_a_first_read_that_is_confirmed_by_the_count_repeats_only_what_was_under_way(
-    target: Target, ledger: GitRepository
 ) -> None:
     target.read_until(6)
     assert partitions(target.state)[12]["reading"]["start"] == 3
-    assert len(flags(target.read())) == 8
+    bitbucket.requests.clear()
+    assert len(flags(target.read(concurrency=1))) == 8
+    assert requests(bitbucket) == 1 + 3
     assert target.holds(ledger)
+
+
+@pytest.fixture
+def parallel(ledger: GitRepository) -> list[str]:
+    """The ids of the commits, of which two lines are under way on each page but the last."""
+    tip = ledger.rev_list()[0]
+    one = other = tip
+    for n in range(5):
+        one = ledger.commit(f"One {n}", parents=[one], branch="one")
+        other = ledger.commit(f"Other {n}", parents=[other], branch="other")
+    ledger.merge(one, other)
+    return ledger.rev_list()
+
+
+@pytest.mark.usefixtures("small_writes")
+def test_a_first_read_of_parallel_lines_that_was_killed_is_compared_and_not_repeated(
+    sync: Sync, target: Target, ledger: GitRepository, bitbucket: Bitbucket, parallel: list[str]
+) -> None:
+    bitbucket.faults.append(Fault("ledger/commits.*start=6", status=500))
+    target.take(sync(target.state, max_retries=0).messages)
+    assert "checksum" in partitions(target.state)[12]["reading"]
+    assert {commit for commit, _ in flags(target.read())} == set(parallel[6:])
+    assert target.holds(ledger)
+
+
+@pytest.mark.parametrize("lie", ["page 2 without its first row", "page 2 without a row"])
+@pytest.mark.usefixtures("small_writes")
+def test_a_row_that_an_interrupted_first_read_lacks_is_not_lost(
+    sync: Sync,
+    target: Target,
+    ledger: GitRepository,
+    bitbucket: Bitbucket,
+    parallel: list[str],
+    lie: str,
+) -> None:
+    bitbucket.faults += [LIES[lie], Fault("ledger/commits.*start=6", status=500)]
+    target.take(sync(target.state, max_retries=0).messages)
+    target.read()
+    assert target.holds(ledger)
+    assert target.on_default_branch(12) == set(parallel)
 
 
 # A lie that is told again and again.

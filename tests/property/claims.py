@@ -34,7 +34,8 @@ class Place(NamedTuple):
     head: str | None = None
     until: str | None = None
     start: int = 0
-    rows: int = 0
+    checksum: int = 0
+    next: str = ""
 
     @classmethod
     def all(cls, state: singer.Json | None) -> dict[int, Place]:

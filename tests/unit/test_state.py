@@ -317,15 +317,36 @@ def test_what_belongs_to_other_shards_is_left_out(caplog: pytest.LogCaptureFixtu
 # Its size.
 
 
-def test_a_repository_takes_at_most_400_bytes() -> None:
+@pytest.mark.parametrize(
+    "place",
+    [
+        Bookmark(A),
+        Bookmark(A, B),
+        Bookmark(None, B, 10**9, 2**32 - 1),
+        Bookmark(None, B, 10**9, next=A),
+    ],
+)
+def test_a_repository_takes_at_most_400_bytes_and_440_while_it_is_read(place: Bookmark) -> None:
     state = loaded()
     project = Project(id=2**31 - 1, key="K" * 50)
     for id_ in range(2**31 - 50, 2**31):
         longest = Repository(id=id_, slug="s" * 128, project=project)
-        state.begin(longest, Bookmark(A, B, 10**9), no_flush)
-        state.done(longest, Bookmark(A, B, 10**9), "2026-11-20T08:00:00.123Z")
+        state.begin(longest, place, no_flush)
+        state.done(longest, place, "2026-11-20T08:00:00.123Z")
     state.settle()
-    assert len(json.dumps(state.value)) <= 50 * 400
+    assert len(json.dumps(state.value)) <= 50 * (440 if place.until else 400)
+
+
+@pytest.mark.parametrize("place", [Bookmark(A, B), Bookmark(None, B, 10**9, next=A)])
+def test_the_longest_name_fits_as_well(place: Bookmark) -> None:
+    state = loaded()
+    project = Project(id=1, key="K" * 50)
+    for id_ in range(2**31 - 50, 2**31):
+        longest = Repository(id=id_, slug="s" * 49, project=project)
+        state.begin(longest, place, no_flush)
+        state.done(longest, place, "2026-11-20T08:00:00.123Z")
+    state.settle()
+    assert len(json.dumps(state.value)) <= 50 * 440
 
 
 def test_a_name_that_would_be_too_long_is_left_out() -> None:
