@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 UNUSABLE = (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError)
 """What is raised for a file that is missing, or contains JSON of another shape."""
 
+CORRECT = "Correct it, or choose another; `tap-bitbucket-dc --help` describes the options."
+
 NO_STATE = (
     "For a first run, write {} to the file, or leave `--state` out. Otherwise restore the last "
     "run's state: without it, everything is read again."
@@ -147,4 +149,4 @@ def usable(what: str) -> Iterator[None]:
         yield
     except (SingerSDKError, *UNUSABLE) as error:
         why = f"{type(error).__name__}: {str(error).rstrip('.')}"
-        raise errors.ConfigError(f"{what} cannot be used: {why}.") from None
+        raise errors.ConfigError(f"{what} cannot be used: {why}.", remedy=CORRECT) from None

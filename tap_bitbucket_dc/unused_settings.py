@@ -29,8 +29,8 @@ SHORT = {"shard": "shard_index", "shards": "shard_count"}
 """Names that are less alike, and too grave to be overlooked."""
 
 DECLARE = (
-    "Declare it under `settings` of the plugin in meltano.yml, or add the plugin again with "
-    "`meltano add --from-ref`, which declares all settings."
+    "Declare it under `settings` of the plugin in meltano.yml. The plugin file of the tap, for "
+    "`meltano add --from-ref`, declares all settings."
 )
 GIVE = "Set it in the configuration file, or add `--config ENV` to read environment variables."
 

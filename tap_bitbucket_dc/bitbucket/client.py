@@ -132,7 +132,8 @@ class Client:
         """
         path = f"projects/{ids.segment(project.path_key)}/repos"
         for repository in self._listed(Repository, path, on_bad_row):
-            if repository.project and repository.project.id != project.id:
+            found = repository.project or project
+            if found.id != project.id and found.key != project.key:
                 what = f"Bitbucket lists {repository} among the repositories of {project.key}."
                 error = errors.SkippableError(what)
                 if on_bad_row is None:

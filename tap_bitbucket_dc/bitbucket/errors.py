@@ -86,7 +86,7 @@ class ConfigError(FatalError):
     """A setting is invalid: which one, and why."""
 
     code = "invalid_config"
-    remedy = "Correct it; `tap-bitbucket-dc --about` describes each setting."
+    remedy = "`tap-bitbucket-dc --about` describes each setting."
 
 
 class SkippableError(BitbucketError):

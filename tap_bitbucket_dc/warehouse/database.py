@@ -51,7 +51,7 @@ def described(error: psycopg.Error, dsn: str) -> str:
     for name in SECRETS:
         if secret := options.get(name):
             text = text.replace(str(secret), "***")
-    return f"{type(error).__name__}: {text}"
+    return f"{type(error).__name__}: {text}. Check `--dsn`, `--schema` and the user's rights."
 
 
 def _libpq(dsn: str) -> str:

@@ -196,13 +196,13 @@ def place(tmp_path: Path, wheel: Path) -> Iterator[Place]:
 
 
 def test_the_readme_leads_from_nothing_to_a_nightly_job(place: Place) -> None:
-    steps = blocks(STEPS, "bash", "dotenv", "bash", "sql", "bash", "bash")
-    install, secrets, load, newest, again, report = map(place.here, steps)
-    assert len([*commands(install), secrets, *commands(load)]) <= MOST_COMMANDS
+    steps = blocks(STEPS, "bash", "dotenv", "bash", "sql", "bash", "bash", "bash")
+    install, settings, load, newest, again, report, verify = map(place.here, steps)
+    assert len([*commands(install), settings, *commands(load)]) <= MOST_COMMANDS
     with place.shell() as shell:
         shell.run(install)
         with (place.project / ".env").open("a", encoding="utf-8") as file:
-            file.write(secrets)
+            file.write(settings)
         assert "A sync would work." in shell.run(load)
         assert place.loaded() == place.in_git()
         found = {f"{key}/{slug}" for key, slug, *_ in place.database.query(newest)}
@@ -218,6 +218,7 @@ def test_the_readme_leads_from_nothing_to_a_nightly_job(place: Place) -> None:
         assert all(place.world.repositories[name].rev_list()[0] in printed for name in found)
         shell.run(report)
         assert "PAY/ledger" in (place.project / "report.html").read_text("utf-8")
+        assert "all equal" in shell.run(verify)
 
         place.database.execute("drop schema bitbucket cascade")  # nothing is loaded yet
         load_every_night(place, shell)
