@@ -316,6 +316,7 @@ def test_a_repository_that_left_its_name_to_another_keeps_its_place(
     assert flags(target.read()) == []
 
 
+@pytest.mark.parametrize("is_known", [True, False], ids=["known", "interrupted"])
 @pytest.mark.parametrize("is_empty", [True, False])
 def test_a_repository_whose_name_is_taken_between_listing_and_reading_fails(
     sync: Sync,
@@ -326,9 +327,14 @@ def test_a_repository_whose_name_is_taken_between_listing_and_reading_fails(
     root: Path,
     *,
     is_empty: bool,
+    is_known: bool,
 ) -> None:
     ledger.commits(3)
-    target.read()
+    if not is_known:
+        bitbucket.page_caps["commits"] = 1
+        bitbucket.faults.append(Fault("ledger/commits.*start=1", status=500))
+    target.take(sync(target.state, max_retries=0).messages)
+    assert ("reading" in partitions(target.state)[12]) is not is_known
 
     def take_over(request: Request) -> None:
         if request.path.endswith("/ledger/branches/default"):

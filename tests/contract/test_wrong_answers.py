@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import pytest
@@ -207,11 +208,14 @@ def test_one_wrong_word_about_the_default_branch_marks_nothing_as_removed(
     assert target.holds(ledger)
 
 
+@pytest.mark.parametrize("times", [1, None])
 def test_commits_of_another_repository_are_not_sent_as_removed(
+    sync: Sync,
     target: Target,
     ledger: GitRepository,
     repository: Callable[[str], GitRepository],
     bitbucket: Bitbucket,
+    times: int | None,
 ) -> None:
     wages = repository("PAY/wages").facts(id=14)
     for n in range(3):
@@ -220,7 +224,11 @@ def test_commits_of_another_repository_are_not_sent_as_removed(
     known = {*ledger.rev_list()}
     ledger.point("side", ledger.rev_list()[0])
     ledger.point("main", None)
-    bitbucket.faults.append(commits_of("PAY/wages").on(FIRST_PAGE))
+    bitbucket.faults.append(commits_of("PAY/wages").on(FIRST_PAGE, times=times))
+    output = sync(target.state)
+    assert output.code == ("unexpected_answer" if times is None else "")
+    target.take(output.messages)
+    bitbucket.faults.clear()
     target.read()
     assert {id_ for repo, id_ in target.commits if repo == 12} == known
     assert target.on_default_branch(12) == set()
@@ -532,6 +540,29 @@ def test_a_commit_whose_parents_are_never_sent_hides_nothing(
     assert target.holds(ledger)
     ledger.commits(3)
     bitbucket.faults[:] = [with_parents(ledger.rev_list()[1], parents)]
+    target.read()
+    assert target.holds(ledger)
+
+
+def test_what_was_confirmed_without_parents_has_to_arrive(
+    sync: Sync, target: Target, ledger: GitRepository, bitbucket: Bitbucket
+) -> None:
+    listings = itertools.count(1)
+
+    def without_parents(body: singer.Json) -> singer.Json:
+        rows = [{**row, "parents": None} for row in body["values"]]
+        # Twice nothing leads to the second row, the third time all is compared with the count.
+        is_cut = body["start"] == 0 and len(rows) > 1 and next(listings) == 4
+        return {**body, "values": rows, "isLastPage": body["isLastPage"] or is_cut}
+
+    bitbucket.faults.append(
+        Fault("ledger/commits", kind="replace", replace=without_parents, times=None)
+    )
+    output = sync(target.state, concurrency=1)
+    assert output.code == "unexpected_answer"
+    assert f"Bitbucket sent 3 of {len(ledger.rev_list())} commits of PAY/ledger" in output.last_line
+    target.take(output.messages)
+    bitbucket.faults.clear()
     target.read()
     assert target.holds(ledger)
 
