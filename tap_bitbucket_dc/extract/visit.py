@@ -177,11 +177,7 @@ class Visit:
         start: int = 0,
         confirmed: int | None = None,
     ) -> Iterator[CommitPage]:
-        """Yield what is new of a range, from ``start`` on.
-
-        Args:
-            confirmed: How many commits it has if its graph proves nothing, else None.
-        """
+        """Yield what is new of a range; ``confirmed`` is its size if its graph proves nothing."""
         old, is_first = self._bookmark.head, bool(start) or not seen
         seen.begin()
         for page in self._history.pages(until, since, start):
@@ -221,10 +217,9 @@ class Visit:
         return Bookmark(None, until, start, seen.checksum) if seen.until == until else None
 
     def _resumed(self, until: str) -> Ancestry | None:
-        """Return what the pages that a previous run has written have shown.
+        """Return what the pages before ``start`` have shown, None if they have changed.
 
-        Either the next commit is the only one that they leave to be read, or they are read again
-        for comparison. None if they are not the same any more.
+        If they leave more than one commit to be read, they are read again for comparison.
         """
         _, _, start, checksum, following = self._bookmark
         if following:
