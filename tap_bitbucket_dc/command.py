@@ -148,5 +148,7 @@ def usable(what: str) -> Iterator[None]:
     try:
         yield
     except (SingerSDKError, *UNUSABLE) as error:
-        why = f"{type(error).__name__}: {str(error).rstrip('.')}"
+        # Only the class of other errors says what is wrong, such as a KeyError.
+        kind = "" if isinstance(error, OSError) else f"{type(error).__name__}: "
+        why = f"{kind}{str(error).rstrip('.')}"
         raise errors.ConfigError(f"{what} cannot be used: {why}.", remedy=CORRECT) from None

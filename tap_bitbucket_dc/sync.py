@@ -158,8 +158,10 @@ class Progress:
 
     def _so_far(self, seconds: float) -> str:
         known, requests = self._crawl.listing.known, self._client.requests
+        failures = self._crawl.outcome.failures
         return (
-            f"{self._crawl.done:,} of {counted(known, 'repository')}, "
+            f"{self._crawl.done:,} of {counted(known, 'repository')}"
+            f"{f' ({failures:,} failed)' if failures else ''}, "
             f"{counted(self.commits, 'commit')}, {counted(requests, 'request')} "
             f"({requests / max(seconds, 0.001):,.0f} per second)"
         )

@@ -181,8 +181,12 @@ def _readable(setting: str, *paths: str) -> Iterator[None]:
             Path(path).stat()
         yield
     except (OSError, ValueError) as error:
-        kind = "not a PEM file without passphrase, or key and certificate differ"
-        why = f"{kind} ({error.reason})" if isinstance(error, ssl.SSLError) else str(error)
+        why = str(error)
+        if isinstance(error, ssl.SSLError):
+            why = "not a PEM file without passphrase, or key and certificate differ"
+            why += f" ({error.reason})"
+        elif isinstance(error, OSError):
+            why = error.strerror or why
         msg = f"`{setting}`: {' with '.join(paths)} cannot be used: {why}."
         raise errors.ConfigError(msg) from None
 

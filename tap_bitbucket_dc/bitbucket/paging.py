@@ -81,9 +81,8 @@ def page_of(
         rows = found.get("values", ())
         last, next_start = found.get("isLastPage") is True, found.get("nextPageStart")
         if not isinstance(rows, list) or not all(isinstance(each, dict) for each in rows):
-            raise SkippableError(
-                f"The response from {url} has no list `values` of objects.", url=url
-            )
+            what = f"The response from {url} has no list `values` of objects."
+            raise SkippableError(what, url=url)
     if len(rows) > most:
         what = f"The response from {url} has {len(rows):,} rows, but only {most:,} were requested."
         raise SkippableError(what, url=url)

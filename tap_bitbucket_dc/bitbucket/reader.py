@@ -92,7 +92,7 @@ class Reader:
 
             return page_of(self.get(url, decoder), start, url, row, most=self._page_size)
 
-        return pages(ask, start, url=self.url(path, query), ahead=ahead, most=most)
+        return pages(ask, start, url=self.url(path), ahead=ahead, most=most)
 
     def url(self, path: str, query: Query = NO_QUERY) -> str:
         """Return the URL of a path."""

@@ -86,7 +86,6 @@ class Transport:
         Javadoc of CaptchaRequiredAuthenticationException.
 
         Args:
-            url: In this server's REST API.
             decoder: For the JSON of a 200; JSON that does not fit its type is returned plain.
 
         Raises:

@@ -139,8 +139,8 @@ class History:
         if self.has(old):
             raise self.incomplete({old})
         logger.warning(
-            "%s was rewritten and its former commits were garbage-collected: %s stay "
-            "marked as on the default branch",
+            "%s was rewritten and its former commits were garbage-collected: %s remain "
+            "marked as being on the default branch",
             self._repository,
             which,
         )
@@ -221,7 +221,7 @@ class History:
     def gone(self, removed: Removed, reachable: Ancestry) -> Iterator[list[Commit]]:
         """Yield the commits that were removed, and none that is reachable from the new head.
 
-        Wrong clocks mislead git (see ``Ancestry``). At any sign of them, or if the whole history of
+        Wrong dates mislead git (see ``Ancestry``). At any sign of them, or if the whole history of
         the new head is known anyway, that history decides.
 
         Args:
@@ -239,7 +239,7 @@ class History:
             gone.remove(reachable)
         elif gone.has_root or gone.is_skewed or reachable.is_skewed or gone.overlaps(reachable):
             logger.warning(
-                "%s has dates that mislead git: comparing with the whole history",
+                "%s has commit dates out of order: comparing with its whole history",
                 self._repository,
             )
             gone.remove(self.whole(new))
@@ -268,7 +268,7 @@ class History:
     def _is_behind(self, commit: str, since: str) -> bool:
         """Return whether ``since`` leads to a commit: one request, if its answer is empty.
 
-        Wrong clocks mislead git, so an answer that is not empty proves nothing (see ``Ancestry``).
+        Wrong dates mislead git, so an answer that is not empty proves nothing (see ``Ancestry``).
         Then the graph in the opposite direction decides.
         """
         if not any(page.values for page in self.pages(commit, since)):

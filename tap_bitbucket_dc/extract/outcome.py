@@ -42,6 +42,11 @@ class Outcome:
         self._read = 0
         self._visited = False
 
+    @property
+    def failures(self) -> int:
+        """How many repositories and projects could not be read so far."""
+        return len(self._failures)
+
     def failed(self, name: str, error: errors.SkippableError) -> None:
         """Note that a repository or project could not be read; the run goes on.
 

@@ -65,7 +65,8 @@ def _partitions(name: str, state: Json) -> list[Json]:
     try:
         return msgspec.convert(found["bookmarks"][STREAM]["partitions"], list[Json])
     except (LookupError, TypeError, ValueError):
-        raise StateError(f"{name} is not a state with bookmarks, {STREAM}, partitions") from None
+        what = f"{name} is not a state of this tap: it has no bookmarks.{STREAM}.partitions"
+        raise StateError(what) from None
 
 
 def _read(file: Path) -> Json:

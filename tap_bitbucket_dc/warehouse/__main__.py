@@ -38,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as missing:
         sys.exit(f"{missing}. Install the package with its extra: tap-bitbucket-dc[warehouse]")
     except OSError as error:
-        sys.exit(redaction.hidden(f"{type(error).__name__}: {error}"))
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        sys.exit(redaction.hidden(what))
     return 0
 
 

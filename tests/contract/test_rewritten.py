@@ -677,6 +677,8 @@ def test_commits_that_git_calls_removed_because_clocks_were_wrong_keep_their_fla
     removed = ledger.rev_list(str(partitions(target.state)[12]["head"]), "^main")
     assert fork in removed, "git is right: then this test shows nothing"
     output = target.read()
-    assert "PAY/ledger has dates that mislead git: comparing with the whole history" in output.log
+    assert (
+        "PAY/ledger has commit dates out of order: comparing with its whole history" in output.log
+    )
     assert target.holds(ledger)
     assert flags(target.read()) == []

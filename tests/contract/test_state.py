@@ -102,6 +102,7 @@ def test_a_page_that_fails_for_good_fails_its_repository_and_the_next_run_is_com
     table = singer.Table()
     failed = sync(max_retries=0)
     assert failed.exit_code == 1
+    assert "3 of 3 repositories (1 failed), " in failed.log
     assert "PAY/ledger" in failed.last_line
     table.take(failed.messages)
     assert "head" not in partitions(table.state)[12]
@@ -455,6 +456,18 @@ def test_a_state_without_bookmarks_is_not_ignored_in_silence(
 # Stopped by a signal
 
 
+def started(config: singer.Json, directory: Path, **environment: str) -> subprocess.Popen[bytes]:
+    """Start the tap, whose standard output the test reads."""
+    (directory / "config.json").write_text(json.dumps(config))
+    return subprocess.Popen(
+        [singer.TAP, "--config", directory / "config.json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        bufsize=0,
+        env={**os.environ, **environment},
+    )
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 def test_a_signal_ends_the_run_though_the_target_does_not_read(
     target: Target,
@@ -464,14 +477,7 @@ def test_a_signal_ends_the_run_though_the_target_does_not_read(
     number: signal.Signals,
 ) -> None:
     ledger.commits(2000)
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    tap = subprocess.Popen(
-        [singer.TAP, "--config", tmp_path / "config.json"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        bufsize=0,
-    )
-    with tap:
+    with started(config, tmp_path) as tap:
         assert tap.stdout
         output = b""
         while len(output) < 300_000:  # then the tap writes on, and nobody reads
@@ -504,15 +510,7 @@ def test_a_signal_ends_the_run_with_whole_lines_and_a_state_to_go_on_from(
     bitbucket.page_caps["commits"] = 20
     for n in range(1000):
         ledger.commit(f"Commit {n} {'x' * 2000}")
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    tap = subprocess.Popen(
-        [singer.TAP, "--config", tmp_path / "config.json"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        bufsize=0,
-        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
-    )
-    with tap:
+    with started(config, tmp_path, PYTHONUNBUFFERED=unbuffered) as tap:
         assert tap.stdout
         output = b""
         while len(output) < 100_000:  # the tap is in the middle of writing, and waits

@@ -72,6 +72,14 @@ def api(repository: Callable[[str], GitRepository]) -> GitRepository:
     return made
 
 
+@pytest.fixture
+def wages(repository: Callable[[str], GitRepository], ledger: GitRepository) -> None:
+    """Another repository with as many commits, so that counts agree, and others than ledger's."""
+    made = repository("PAY/wages").facts(id=14)
+    for n in range(len(ledger.rev_list())):
+        made.commit(f"Wages {n}")
+
+
 def merge_a_side_branch(ledger: GitRepository) -> None:
     """Put eight commits, a branch of three and their merge on the default branch."""
     base = ledger.rev_list()[4]
@@ -86,6 +94,19 @@ def amend(ledger: GitRepository) -> None:
     """Replace the last five commits by seven others."""
     ledger.point("main", ledger.rev_list()[5])
     ledger.commits(7)
+
+
+def failing_once(
+    sync: Sync, target: Target, ledger: GitRepository, bitbucket: Bitbucket
+) -> singer.Output:
+    """Return what a run says that must fail; the next one, without faults, must be complete."""
+    output = sync(target.state, concurrency=1)
+    assert output.code == "unexpected_answer"
+    target.take(output.messages)
+    bitbucket.faults.clear()
+    target.read()
+    assert target.holds(ledger)
+    return output
 
 
 # A lie that is told once.
@@ -176,19 +197,16 @@ def test_both_directions_empty_are_not_believed(
     assert target.holds(ledger)
 
 
+@pytest.mark.usefixtures("wages")
 @pytest.mark.parametrize("is_first_read", [True, False])
 def test_commits_of_another_repository_do_not_go_out_under_this_one(
     sync: Sync,
     target: Target,
     ledger: GitRepository,
-    repository: Callable[[str], GitRepository],
     bitbucket: Bitbucket,
     *,
     is_first_read: bool,
 ) -> None:
-    wages = repository("PAY/wages").facts(id=14)
-    for n in range(3):
-        wages.commit(f"Wages {n}")
     if not is_first_read:
         target.read()
         merge_a_side_branch(ledger)
@@ -208,18 +226,15 @@ def test_one_wrong_word_about_the_default_branch_marks_nothing_as_removed(
     assert target.holds(ledger)
 
 
+@pytest.mark.usefixtures("wages")
 @pytest.mark.parametrize("times", [1, None])
 def test_commits_of_another_repository_are_not_sent_as_removed(
     sync: Sync,
     target: Target,
     ledger: GitRepository,
-    repository: Callable[[str], GitRepository],
     bitbucket: Bitbucket,
     times: int | None,
 ) -> None:
-    wages = repository("PAY/wages").facts(id=14)
-    for n in range(3):
-        wages.commit(f"Wages {n}")
     target.read()
     known = {*ledger.rev_list()}
     ledger.point("side", ledger.rev_list()[0])
@@ -339,17 +354,14 @@ def test_a_first_read_is_not_continued_with_its_first_page(
     assert target.holds(ledger)
 
 
+@pytest.mark.usefixtures("wages")
 @pytest.mark.usefixtures("small_writes")
 def test_a_first_read_is_not_continued_with_commits_of_another_repository(
     sync: Sync,
     target: Target,
     ledger: GitRepository,
-    repository: Callable[[str], GitRepository],
     bitbucket: Bitbucket,
 ) -> None:
-    wages = repository("PAY/wages").facts(id=14)
-    for n in range(11):  # as many, so that the count agrees
-        wages.commit(f"Wages {n}")
     bitbucket.faults.append(Fault("ledger/commits.*start=9", status=500))
     target.take(sync(target.state, max_retries=0).messages)
     assert partitions(target.state)[12]["reading"]["start"] == 9
@@ -506,12 +518,7 @@ def test_a_commit_that_no_answer_shows_keeps_the_head_from_moving(
     target.read()
     change(ledger)
     bitbucket.faults.append(without(ledger.rev_list()[place]))
-    output = sync(target.state)
-    assert output.code == "unexpected_answer"
-    target.take(output.messages)
-    bitbucket.faults.clear()
-    target.read()
-    assert target.holds(ledger)
+    failing_once(sync, target, ledger, bitbucket)
 
 
 def test_a_new_range_that_stays_empty_is_no_reset_unless_the_old_head_leads_to_the_new(
@@ -520,13 +527,8 @@ def test_a_new_range_that_stays_empty_is_no_reset_unless_the_old_head_leads_to_t
     target.read()
     amend(ledger)
     bitbucket.faults.append(EMPTY_PAGE.on(f"until={ledger.rev_list()[0]}", times=None))
-    output = sync(target.state)
-    assert output.code == "unexpected_answer"
+    output = failing_once(sync, target, ledger, bitbucket)
     assert ledger.rev_list()[0] in output.last_line
-    target.take(output.messages)
-    bitbucket.faults.clear()
-    target.read()
-    assert target.holds(ledger)
 
 
 @pytest.mark.parametrize("counts", [True, False])
@@ -558,13 +560,8 @@ def test_what_was_confirmed_without_parents_has_to_arrive(
     bitbucket.faults.append(
         Fault("ledger/commits", kind="replace", replace=without_parents, times=None)
     )
-    output = sync(target.state, concurrency=1)
-    assert output.code == "unexpected_answer"
+    output = failing_once(sync, target, ledger, bitbucket)
     assert f"Bitbucket sent 3 of {len(ledger.rev_list())} commits of PAY/ledger" in output.last_line
-    target.take(output.messages)
-    bitbucket.faults.clear()
-    target.read()
-    assert target.holds(ledger)
 
 
 def test_commits_that_nothing_leads_to_are_not_believed_if_bitbucket_counts_more(
@@ -579,12 +576,8 @@ def test_commits_that_nothing_leads_to_are_not_believed_if_bitbucket_counts_more
 
     bitbucket.faults.append(Fault(FIRST_PAGE, kind="replace", replace=cut_in_two, times=None))
     bitbucket.page_caps["commits"] = 100
-    output = sync(target.state)
-    assert output.code == "unexpected_answer"
+    output = failing_once(sync, target, ledger, bitbucket)
     assert ids[6] in output.last_line
-    bitbucket.faults.clear()
-    target.read()
-    assert target.holds(ledger)
 
 
 def test_the_error_names_what_is_missing(

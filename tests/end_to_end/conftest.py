@@ -39,6 +39,11 @@ class Loaded(NamedTuple):
     first_ids: dict[str, Any]
 
 
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return made(tmp_path / "git")
+
+
 @pytest.fixture(scope="session")
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
     """Two loads. Before the second there are a force push, a late merge and a new account."""

@@ -13,7 +13,7 @@ import pytest
 
 from tap_bitbucket_dc.emulator import BUSY, Bitbucket
 from tests.end_to_end.warehouse import Warehouse, warehouse
-from tests.end_to_end.world import World, loaded, made
+from tests.end_to_end.world import World, loaded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,11 +49,6 @@ class Place:
     @property
     def state(self) -> str:
         return (self.directory / "state.json").read_text("utf-8")
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return made(tmp_path / "git")
 
 
 @pytest.fixture

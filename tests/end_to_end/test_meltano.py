@@ -15,7 +15,7 @@ import pytest
 from tap_bitbucket_dc.emulator import Bitbucket
 from tests.end_to_end.project import MeltanoProject
 from tests.end_to_end.warehouse import Warehouse, warehouse
-from tests.end_to_end.world import World, loaded, made
+from tests.end_to_end.world import World, loaded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,11 +48,6 @@ def server() -> Iterator[Warehouse]:
 def database(server: Warehouse) -> Warehouse:
     server.execute("drop schema if exists bitbucket cascade")
     return server
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return made(tmp_path / "git")
 
 
 @pytest.fixture

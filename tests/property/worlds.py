@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 RETRIES = 5
 VERSIONS = ("9.4.0", "7.21.0", "5.5.0")
-MISLED = "mislead git"
+MISLED = "commit dates out of order"
 
 
 class QuickTap(TapBitbucketDC):
