@@ -192,7 +192,7 @@ def failure(error: errors.BitbucketError, config: Mapping[str, Any]) -> str:
     if not isinstance(error, errors.ConfigError):
         api = f"{base_url(config['base_url'])}{API}"
         url = error.url if error.url.startswith(f"{api}/") else f"{api}/projects?limit=1"
-        lines += ["See the server's own answer with:", f"  {_curl(url, config)}"]
+        lines += ["To see the server's own response, run:", f"  {_curl(url, config)}"]
     return "\n".join(lines)
 
 

@@ -55,7 +55,7 @@ REPOSITORY = th.PropertiesList(
     _flag("forkable", "Whether users may fork it."),
     _flag("public", "Whether anonymous users may see it."),
     _flag("archived", "Whether it is archived (read-only). Null before 8.0."),
-    _number("origin_id", "Id of the repository it was forked from, null if it is no fork."),
+    _number("origin_id", "Id of the repository it was forked from, null if it is not a fork."),
     _text("origin_project_key", "Project key of that repository, null if not visible."),
     _text("origin_slug", "Slug of that repository, null if not visible."),
     _text("url", "Address of the repository in the browser."),

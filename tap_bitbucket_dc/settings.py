@@ -67,7 +67,7 @@ SETTINGS = _schema(
             "KEY/slug or globs of repositories to skip."
         ),
         th.Property("personal_projects", FLAG, title="Personal projects", default=False): (
-            "Whether to read personal projects that no pattern names with ~."
+            "Whether to read all personal projects, not only those named with ~ in a pattern."
         ),
         th.Property("forks", FLAG, title="Forks", default=True): "Whether to read forks.",
         th.Property("archived", FLAG, title="Archived repositories", default=True): (
@@ -82,7 +82,7 @@ SETTINGS = _schema(
             "Each repository is read by exactly one of them."
         ),
         th.Property("shard_index", th.IntegerType(minimum=0), title="Shard", default=0): (
-            "Number of this run among them: 0 to shard_count - 1."
+            "Index of this run, from 0 to shard_count - 1."
         ),
         th.Property(
             "concurrency", th.IntegerType(minimum=1, maximum=32), title="Concurrency", default=8
@@ -154,7 +154,9 @@ def start_date(config: Mapping[str, Any]) -> int | None:
     try:
         return milliseconds(text) if text else None
     except ValueError:
-        what = f"`start_date`: {text!r} is not a date, such as 2024-01-31T00:00:00Z."
+        what = (
+            f"`start_date`: {text!r} is not a date. Expected a date such as 2024-01-31T00:00:00Z."
+        )
         raise ConfigError(what) from None
 
 

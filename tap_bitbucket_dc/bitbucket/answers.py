@@ -121,7 +121,7 @@ def read_body(response: requests.Response, url: str, largest: int) -> bytes:
     encoding = response.headers.get("Content-Encoding", "").strip().lower()
     if encoding not in {"", "identity"}:
         if encoding not in {"gzip", "x-gzip", "deflate"} and is_ok:
-            what = f"The response from {url} is in the encoding {printable(encoding)!r}."
+            what = f"The response from {url} uses the unsupported content encoding {printable(encoding)!r}."
             raise SkippableError(what, url=url, status=status)
         pieces = _unpacked(pieces)
     body = io.BytesIO()  # fifty times as fast as a bytearray, which is copied in the end
@@ -130,7 +130,7 @@ def read_body(response: requests.Response, url: str, largest: int) -> bytes:
         if body.tell() > most:
             if not is_ok:
                 return body.getvalue()[:most]
-            what = f"The response from {url} has more than {most:,} bytes."
+            what = f"The response from {url} is larger than {most:,} bytes."
             raise SkippableError(what, url=url, status=status, remedy=SMALLER)
     return body.getvalue()
 

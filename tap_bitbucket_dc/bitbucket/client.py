@@ -134,7 +134,7 @@ class Client:
         for repository in self._listed(Repository, path, on_bad_row):
             found = repository.project or project
             if found.id != project.id and found.key != project.key:
-                what = f"Bitbucket lists {repository} among the repositories of {project.key}."
+                what = f"Bitbucket listed {repository}, a repository of another project, in {project.key}."
                 error = errors.SkippableError(what)
                 if on_bad_row is None:
                     raise error

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("tap-bitbucket-dc")
 
 TRUST = "Set `ca_bundle` to a file with your company's CA certificates."
-CHECK_TLS = "Check that the port speaks TLS, and whether it wants a `client_certificate`."
+CHECK_TLS = "Check that the port speaks TLS, and whether it requires a client certificate (`client_certificate`)."
 
 _REST = re.compile(r"/+(rest(/+api(/+(1\.0|latest))?)?)?/*$")
 _NO_URL = re.compile(r"[\s\x00-\x1f\x7f\\<>\"]")
@@ -137,7 +137,7 @@ def _is_loopback(url: str) -> bool:
 
 def _require_permission(url: str, *, granted: bool) -> None:
     if not granted:
-        msg = f"{url} would send the login over the network unencrypted."
+        msg = f"With {url}, the credentials would be sent over the network unencrypted."
         remedy = "Use https://, or set `allow_http` to accept it."
         raise errors.ConfigError(msg, code="insecure_url", remedy=remedy)
     logger.warning("allow_http is on: the login is sent to %s unencrypted", url)
@@ -201,11 +201,11 @@ def trouble(url: str, error: Exception) -> errors.BitbucketError:
         return errors.FatalError(what, code="tls_error", remedy=TRUST, url=url)
     what = f"{url}: {type(causes[-1]).__name__}: {words}."
     if _has(causes, ssl.SSLError):
-        what = f"No TLS connection to {what}"
+        what = f"Could not establish a TLS connection to {what}"
         return errors.UnavailableError(what, code="tls_error", remedy=CHECK_TLS, url=url)
     if _has(causes, requests.ReadTimeout, urllib3.exceptions.ReadTimeoutError, TimeoutError):
         return errors.UnavailableError(f"No complete response from {what}", url=url)
-    what, remedy = f"No connection to {what}", errors.CHECK_NETWORK
+    what, remedy = f"Could not connect to {what}", errors.CHECK_NETWORK
     return errors.UnavailableError(what, code="unreachable", remedy=remedy, url=url)
 
 

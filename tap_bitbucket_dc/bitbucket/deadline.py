@@ -58,7 +58,7 @@ class Deadline:
             with self._lock:
                 self._under_way.pop(watch, None)
         if watch.is_over:
-            what = f"answer not complete after {self._seconds:g} s"
+            what = f"response not complete after {self._seconds:g} s"
             raise requests.ReadTimeout(what) from None
 
     def close(self) -> None:

@@ -112,7 +112,9 @@ class InaccessibleError(SkippableError):
     """401 or 403 although the login is valid, or a project or repository that is gone (404)."""
 
     code = "invalid_permissions"
-    remedy = "Grant the user (or token) read permission on it, or exclude it."
+    remedy = (
+        "Grant the user (or token) read permission on this repository or project, or exclude it."
+    )
 
 
 class RedirectError(SkippableError):

@@ -89,7 +89,7 @@ class History:
             SkippableError: Some are missing.
         """
         if confirmed and len(seen) < confirmed:
-            what = f"Bitbucket sent {len(seen)} of {confirmed} commits of {self._repository}."
+            what = f"Bitbucket sent only {len(seen)} of {confirmed} commits of {self._repository}."
             raise errors.SkippableError(what, url=self._repository.url or "")
 
     def _sent(self, until: str, since: str | None) -> int | None:
@@ -108,7 +108,7 @@ class History:
         for commit in commits:
             page = next(self.pages(commit))
             if page.next_start or [found.id for found in page.values] != [commit]:
-                what = f"Bitbucket does not say which parents {commit} has."
+                what = f"Bitbucket did not send the parents of the commit {commit}."
                 raise UnrelatedError(what)
 
     def require_same_repository(self) -> None:
@@ -139,8 +139,8 @@ class History:
         if self.has(old):
             raise self.incomplete({old})
         logger.warning(
-            "%s was rewritten and its former commits were garbage-collected: %s remain "
-            "marked as being on the default branch",
+            "%s was rewritten and its former commits were garbage-collected. %s remain marked "
+            "as on the default branch",
             self._repository,
             which,
         )
@@ -239,7 +239,7 @@ class History:
             gone.remove(reachable)
         elif gone.has_root or gone.is_skewed or reachable.is_skewed or gone.overlaps(reachable):
             logger.warning(
-                "%s has commit dates out of order: comparing with its whole history",
+                "%s has commit dates out of order: reading its full history to find what was removed",
                 self._repository,
             )
             gone.remove(self.whole(new))
@@ -284,7 +284,7 @@ class History:
         more = f" and {len(ids) - MOST_NAMED} more" if len(ids) > MOST_NAMED else ""
         verb, was = ("exists", "was") if len(ids) == 1 else ("exist", "were")
         what = (
-            f"The commits of {self._repository} are incomplete: "
+            f"Bitbucket did not send all commits of {self._repository}: "
             f"{', '.join(ids[:MOST_NAMED])}{more} {verb}, but {was} not sent."
         )
         return errors.SkippableError(what, url=self._repository.url or "")

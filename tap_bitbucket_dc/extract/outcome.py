@@ -169,5 +169,5 @@ def _nothing(base_url: str, unmatched: list[str]) -> errors.FatalError:
 
 def _mistyped(unmatched: list[str]) -> errors.ConfigError:
     what = f"Nothing visible matches {_enumerated(unmatched)}; everything else was read."
-    remedy = "Correct the filter, or grant read permission on it."
+    remedy = "Correct the filter, or grant the user (or token) read permission on what it names."
     return errors.ConfigError(what, remedy=remedy)

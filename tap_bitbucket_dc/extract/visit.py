@@ -85,7 +85,7 @@ class Visit:
                     yield from pages
             except _EndLostError:
                 logger.warning(
-                    "%s was rewritten while it was read: starting over", self._repository
+                    "%s was rewritten while it was being read: starting over", self._repository
                 )
                 self._history.require_same_repository()
                 self._bookmark = self._told
@@ -94,7 +94,9 @@ class Visit:
                 return
             else:
                 return
-        what = f"The latest commit of {self._repository} disappears each time it is read."
+        what = (
+            f"{self._repository} was rewritten during each of {MOST_RESTARTS} attempts to read it."
+        )
         raise errors.SkippableError(what)
 
     def _commits(self, branch: DefaultBranch) -> Iterator[CommitPage]:
@@ -136,8 +138,8 @@ class Visit:
         except _EndLostError:
             self._history.require_same_repository()
             logger.warning(
-                "%s was rewritten before it had been read completely: commits that have left the "
-                "default branch since may still be marked as being on it",
+                "%s was rewritten before it had been fully read: commits removed in between may "
+                "still be marked as on the default branch",
                 self._repository,
             )
             yield from self._restored()
@@ -163,7 +165,7 @@ class Visit:
         try:
             yield from self._listed(seen, until, since, start)
         except UnrelatedError as error:
-            logger.warning("%s is read again: %s", self._repository, error.args[0])
+            logger.warning("Reading %s again: %s", self._repository, error.args[0])
             yield self._page([], then=Bookmark(self._bookmark.head, until))
             if start:
                 seen = Ancestry(until, is_whole=True)
@@ -232,7 +234,9 @@ class Visit:
                     if (page.next_start, seen.checksum) == (start, checksum):
                         return seen
                     break
-        logger.warning("%s is read again: what was read of it has changed", self._repository)
+        logger.warning(
+            "Reading %s again from the start: the pages read before have changed", self._repository
+        )
         return None
 
     def _proven(self, seen: Ancestry, until: str, since: str | None) -> Iterator[CommitPage]:
@@ -263,13 +267,13 @@ class Visit:
         except errors.NoSuchCommitError:
             if not self._history.has(new):
                 raise _EndLostError from None
-            self._history.require_collected(old, "they")
+            self._history.require_collected(old, "They")
             return None
 
     def _in_full(self, until: str) -> Iterator[CommitPage]:
         """Read a whole history, because the server does not know the head in the state."""
         self._history.require_same_repository()
-        gone = "reading it in full; commits that are gone"
+        gone = "Reading it in full; removed commits"
         self._history.require_collected(str(self._bookmark.head), gone)
         self._bookmark = Bookmark(None, until)
         yield from self._move(until)
@@ -285,7 +289,7 @@ class Visit:
             for commits in self._history.complete(Ancestry(old, is_whole=True), old):
                 yield self._page(commits, on_default_branch=False)
         except errors.NoSuchCommitError:
-            self._history.require_collected(old, "they")
+            self._history.require_collected(old, "They")
         yield self._page([], on_default_branch=False, then=Bookmark())
 
     def _page(

@@ -96,7 +96,9 @@ def unwrapped(state: object) -> object:
         inner = next((state[name] for name in WRAPPERS if name in state), None)
         if inner is None:
             if state:
-                logger.warning("The state has no bookmarks: everything is read from its start")
+                logger.warning(
+                    "The state has no bookmarks: everything will be read from the beginning"
+                )
             break
         state = inner
     return state
@@ -146,21 +148,23 @@ class State:
             try:
                 repository_id = msgspec.convert(partition["context"]["repository_id"], int)
             except (LookupError, TypeError, msgspec.ValidationError):
-                logger.warning("A partition of the state names no repository: ignored")
+                logger.warning("Ignoring a state partition without a repository id")
                 continue
             if ours(repository_id):
                 self._load(repository_id, partition)
             else:
                 others += 1
         if others:
-            logger.warning("%s partitions of the state belong to other shards: ignored", others)
+            logger.warning("Ignoring state partitions of other shards: %s", others)
         stream.clear()  # a replication key of the whole stream was written by another tap
         stream["partitions"] = list(self._partitions.values())
         self.value = value
 
     def _load(self, repository_id: int, partition: Json) -> None:
         if known := self._partitions.get(repository_id):
-            logger.warning("Repository %s is in the state twice", repository_id)
+            logger.warning(
+                "Repository %s is in the state twice: it will be read in full", repository_id
+            )
             _write(known, Bookmark())
             return
         if not isinstance(partition.get("progress_markers", {}), dict):  # the SDK looks into it
@@ -174,7 +178,7 @@ class State:
                 return
         _write(partition, Bookmark())
         logger.warning(
-            "The state of repository %s has no usable head: it is read in full", repository_id
+            "The state of repository %s has no usable head: it will be read in full", repository_id
         )
 
     def bookmark(self, repository_id: int) -> Bookmark:

@@ -8,9 +8,11 @@ DSN = (
     "connection string such as postgresql://user@host/database; what it leaves out is taken from "
     "libpq's environment variables PGHOST, PGUSER, PGDATABASE, …; set the password in PGPASSWORD"
 )
-PRINT = "print the SQL instead of running it; without --dsn, for tables that have all columns"
+PRINT = (
+    "print the SQL instead of running it; without --dsn, the tables are assumed to have all columns"
+)
 COMMENTS = "write the descriptions of the tables and columns into the database"
-WEEKS = "how many weeks to show, and to compare with as many before; default: 52"
+WEEKS = "number of weeks to show, compared with as many weeks before them; default: 52"
 CONFIG = (
     "the tap's configuration file, or ENV for environment variables TAP_BITBUCKET_DC_*, which is "
     "the default; may be given several times"
@@ -61,11 +63,13 @@ def _add_verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rows", metavar="FILE", help=ROWS)
     parser.add_argument("--default-branches", metavar="FILE", help=BRANCHES)
     parser.add_argument(
-        "--every-id", action="store_true", help="read all ids, even where the counts are equal"
+        "--every-id",
+        action="store_true",
+        help="compare all commit ids, even where the counts match",
     )
     parser.add_argument(
         "--allow-gone",
         action="store_true",
-        help="name repositories that were deleted in Bitbucket, but do not count them as different",
+        help="name repositories that were deleted in Bitbucket, but do not count them as differences",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")

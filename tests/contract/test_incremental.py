@@ -12,6 +12,7 @@ import pytest
 from tap_bitbucket_dc.emulator import User
 from tests import singer
 from tests.contract.catalogs import STREAMS, catalog
+from tests.contract.meeting import meeting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -231,6 +232,7 @@ def test_one_and_sixteen_workers_write_equal_messages(
 ) -> None:
     one = sync(concurrency=1)
     assert bitbucket.most_at_once == 1
+    bitbucket.faults.append(meeting(3, "(r3|r6|r9)/branches/default"))
     sixteen = sync(concurrency=16)
     assert bitbucket.most_at_once > 2
     assert len(ids(one)) > 300
@@ -244,7 +246,7 @@ def test_one_and_sixteen_workers_write_equal_messages(
 def test_no_more_requests_are_under_way_than_the_setting_says(
     sync: Sync, bitbucket: Bitbucket
 ) -> None:
-    bitbucket.latency = 0.002
+    bitbucket.faults.append(meeting(3, "(r3|r6|r9)/branches/default"))
     sync(concurrency=3)
     assert bitbucket.most_at_once == 3
 

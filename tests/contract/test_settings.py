@@ -10,6 +10,7 @@ import pytest
 
 from tap_bitbucket_dc.emulator import BUSY, TOO_MANY, Bitbucket
 from tests import singer
+from tests.contract.meeting import meeting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,10 +121,9 @@ def test_concurrency_is_kept(
 ) -> None:
     for n in range(40):
         repository(f"P{n % 7}/r{n}").commit()
-    bitbucket.latency = 0.005
+    bitbucket.faults.append(meeting(concurrency))
     sync(concurrency=concurrency)
-    assert bitbucket.most_at_once <= concurrency
-    assert bitbucket.most_at_once >= min(concurrency, 2)
+    assert bitbucket.most_at_once == concurrency
 
 
 def test_requests_per_second_is_kept(sync: Sync, bitbucket: Bitbucket) -> None:

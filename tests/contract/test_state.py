@@ -449,7 +449,7 @@ def test_a_state_without_bookmarks_is_not_ignored_in_silence(
 ) -> None:
     ledger.commit()
     output = sync(state)
-    assert "The state has no bookmarks: everything is read from its start" in output.log
+    assert "The state has no bookmarks: everything will be read from the beginning" in output.log
     assert len(output.records("commits")) == 1
 
 

@@ -325,4 +325,5 @@ def test_in_background_cancels_if_on_wait_raises_and_leaves_no_thread() -> None:
 
     with pytest.raises(SystemExit):
         in_background(ask, on_wait, cancel=stop.set)
+    assert stop.is_set()
     assert set(threading.enumerate()) == before

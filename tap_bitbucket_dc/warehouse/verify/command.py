@@ -75,7 +75,7 @@ def _config(files: list[str]) -> Mapping[str, Any]:
         given = TapBitbucketDC.cb_config(None, None, tuple(files))
         return TapBitbucketDC(config=given.config, parse_env_config=given.parse_env).config
     except ValueError:  # the SDK's, about a variable; its message contains the value
-        msg = "An environment variable TAP_BITBUCKET_DC_* is not of the type of its setting."
+        msg = "One of the TAP_BITBUCKET_DC_* environment variables has a value of the wrong type."
         raise errors.ConfigError(msg) from None
     finally:
         logging.disable(logging.NOTSET)

@@ -222,7 +222,7 @@ class Verification:
     def _gone(self, pair: Pair) -> Finding:
         if pair.held is None:  # listed a moment ago, and never loaded
             return Finding(excluded=True)
-        why = "gone from Bitbucket, its rows are still there"
+        why = "gone from Bitbucket, but its rows are still there"
         if pair.held.name is None:
             why = "Bitbucket does not list it, its rows are still there"
         return Finding(Difference(pair.name, pair.held.id, "gone", why))
