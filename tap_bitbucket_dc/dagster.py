@@ -18,7 +18,7 @@ from tap_bitbucket_dc.bitbucket.errors import ConfigError
 from tap_bitbucket_dc.meltano import MeltanoError
 from tap_bitbucket_dc.shards import Project, Shard, check_no_other_states, project
 from tap_bitbucket_dc.shards import reshape as hand_over
-from tap_bitbucket_dc.state.__main__ import StateError
+from tap_bitbucket_dc.state.merging import StateError
 
 try:
     from dagster import (

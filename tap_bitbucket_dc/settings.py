@@ -39,7 +39,7 @@ def _schema(settings: Mapping[th.Property[Any], str]) -> dict[str, Any]:
 SETTINGS = _schema(
     {
         th.Property("base_url", TEXT, title="Base URL", required=True): (
-            "What users open in the browser to see Bitbucket, context path included, such as "
+            "URL at which users open Bitbucket in the browser, context path included, such as "
             "https://bitbucket.example.com or https://example.com/bitbucket."
         ),
         th.Property("token", TEXT, title="HTTP access token", secret=True): (

@@ -20,7 +20,7 @@ from tap_bitbucket_dc import meltano
 from tap_bitbucket_dc.extract.filters import shard_of
 from tap_bitbucket_dc.meltano import MeltanoError
 from tap_bitbucket_dc.state import MELTANO, STREAM, State, validate
-from tap_bitbucket_dc.state.__main__ import StateError, merge
+from tap_bitbucket_dc.state.merging import StateError, merge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -272,8 +272,8 @@ def _check_handed_over(
         return
     missing = [shard for shard in old if shard.state_id not in states]
     raise StateError(
-        f"There is no state {', '.join(shard.state_id for shard in missing)}: "
-        f"{', '.join(map(str, missing))} has not run yet. Nothing was changed. Run the job "
+        f"There is no state of {', '.join(map(str, missing))} "
+        f"({', '.join(shard.state_id for shard in missing)}). Nothing was changed. Run the job "
         f"`load_shards` with `count: {len(old)}` first."
     )
 

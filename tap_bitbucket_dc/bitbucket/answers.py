@@ -121,7 +121,8 @@ def read_body(response: requests.Response, url: str, largest: int) -> bytes:
     encoding = response.headers.get("Content-Encoding", "").strip().lower()
     if encoding not in {"", "identity"}:
         if encoding not in {"gzip", "x-gzip", "deflate"} and is_ok:
-            what = f"The response from {url} uses the unsupported content encoding {printable(encoding)!r}."
+            shown = repr(printable(encoding))
+            what = f"The response from {url} uses the unsupported content encoding {shown}."
             raise SkippableError(what, url=url, status=status)
         pieces = _unpacked(pieces)
     body = io.BytesIO()  # fifty times as fast as a bytearray, which is copied in the end

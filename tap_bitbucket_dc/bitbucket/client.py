@@ -134,7 +134,7 @@ class Client:
         for repository in self._listed(Repository, path, on_bad_row):
             found = repository.project or project
             if found.id != project.id and found.key != project.key:
-                what = f"Bitbucket listed {repository}, a repository of another project, in {project.key}."
+                what = f"Bitbucket listed {repository} among the repositories of {project.key}."
                 error = errors.SkippableError(what)
                 if on_bad_row is None:
                     raise error
@@ -195,8 +195,7 @@ class Client:
             NoSuchCommitError: ``until`` or ``since`` is not in the repository, or not any more.
         """
         path = f"{ids.path_of(repository)}/commits"
-        query = _range(until, since)
-        url = self._reader.url(path, query)
+        query, url = _range(until, since), self._reader.url(path)
         for page in self._reader.pages(Commit, path, query, start, ahead, most=MOST_COMMITS):
             ids.require_commit_ids(page.values, url)
             yield page
@@ -208,10 +207,18 @@ class Client:
 
         The server walks through all of them: too slow to ask for every repository.
         """
-        query = {**_range(until, since), "limit": 1, "withCounts": "true"}
-        found = self._reader.get(self._reader.url(f"{ids.path_of(repository)}/commits", query))
-        total = found.get("totalCount") if isinstance(found, dict) else None
+        total = self._counted(repository, until, since).get("totalCount")
         return total if type(total) is int else None
+
+    def is_empty(self, repository: Repository, *, until: str, since: str) -> bool:
+        """Return whether a range has no commits, by its rows and its count, if there is one."""
+        found = self._counted(repository, until, since)
+        return not found.get("values") and found.get("totalCount") in {None, 0}
+
+    def _counted(self, repository: Repository, until: str, since: str | None) -> dict[str, Any]:
+        query = {**_range(until, since), "limit": 1, "withCounts": "true"}
+        url = self._reader.url(f"{ids.path_of(repository)}/commits", query)
+        return self._reader.read_plain(url)
 
     def _listed(
         self, kind: type[Object], path: str, on_bad_row: OnBadRow | None, query: Query = NO_QUERY

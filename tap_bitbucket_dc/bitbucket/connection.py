@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("tap-bitbucket-dc")
 
 TRUST = "Set `ca_bundle` to a file with your company's CA certificates."
-CHECK_TLS = "Check that the port speaks TLS, and whether it requires a client certificate (`client_certificate`)."
+CHECK_TLS = "Check that the port speaks TLS, and whether it requires a `client_certificate`."
 
 _REST = re.compile(r"/+(rest(/+api(/+(1\.0|latest))?)?)?/*$")
 _NO_URL = re.compile(r"[\s\x00-\x1f\x7f\\<>\"]")
@@ -149,7 +149,8 @@ def _context(trusted: object) -> ssl.SSLContext:
     requests adds certifi's certificates to those of the system.
     """
     if isinstance(trusted, str):
-        with _readable("ca_bundle (or REQUESTS_CA_BUNDLE)", trusted):
+        unusable = "it contains no PEM certificate"
+        with _readable("`ca_bundle` (or `REQUESTS_CA_BUNDLE`)", unusable, trusted):
             file, folder = (None, trusted) if Path(trusted).is_dir() else (trusted, None)
             context = ssl.create_default_context(cafile=file, capath=folder)
     else:
@@ -166,16 +167,22 @@ def _load_client_certificate(context: ssl.SSLContext, options: Options) -> None:
     if key and not certificate:
         raise errors.ConfigError("`client_key` is set, but not `client_certificate`.")
     if certificate:
-        with _readable("client_certificate", certificate, *([key] if key else [])):
+        unusable = "no PEM file, a key with a passphrase, or a key of another certificate"
+        paths = [certificate, key] if key else [certificate]
+        with _readable("`client_certificate`", unusable, *paths):
             # A key with a passphrase fails; without `password`, OpenSSL would ask on the terminal.
             context.load_cert_chain(certificate, key or None, password=lambda: "")
 
 
 @contextlib.contextmanager
-def _readable(setting: str, *paths: str) -> Iterator[None]:
-    """Turn errors with the files of a setting into ConfigError."""
+def _readable(setting: str, unusable: str, *paths: str) -> Iterator[None]:
+    """Turn errors with the files of a setting into ConfigError.
+
+    Args:
+        unusable: What is wrong if OpenSSL does not accept them.
+    """
     if any(is_pem(path) for path in paths):
-        raise errors.ConfigError(f"`{setting}` is the text of a key or certificate, not a path.")
+        raise errors.ConfigError(f"{setting} is the text of a key or certificate, not a path.")
     try:
         for path in paths:
             Path(path).stat()
@@ -183,11 +190,10 @@ def _readable(setting: str, *paths: str) -> Iterator[None]:
     except (OSError, ValueError) as error:
         why = str(error)
         if isinstance(error, ssl.SSLError):
-            why = "not a PEM file without passphrase, or key and certificate differ"
-            why += f" ({error.reason})"
+            why = f"{unusable} ({error.reason})"
         elif isinstance(error, OSError):
             why = error.strerror or why
-        msg = f"`{setting}`: {' with '.join(paths)} cannot be used: {why}."
+        msg = f"{setting}: {' with '.join(paths)} cannot be used: {why}."
         raise errors.ConfigError(msg) from None
 
 

@@ -108,7 +108,7 @@ class Reader:
         if answer.status != HTTPStatus.OK:
             raise refusals.refusal(answer, self.login)
         if not answer.is_json:  # such as a login or maintenance page
-            kind = answer.headers.get("Content-Type") or "no Content-Type"
+            kind = answer.headers.get("Content-Type") or "a response without a Content-Type"
             what = f"{answer.url} returned {kind}, not JSON."
             raise answer.error(
                 SkippableError, code="not_bitbucket", remedy=NOT_BITBUCKET, what=what

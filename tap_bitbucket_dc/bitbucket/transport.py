@@ -110,8 +110,10 @@ class Transport:
                 if last or isinstance(found, errors.FatalError):
                     raise found from None
             except json.JSONDecodeError as error:
-                if last or isinstance(error, TooManyValuesError):
-                    what = f"The response from {url} is not JSON: {error}."
+                is_large = isinstance(error, TooManyValuesError)
+                if last or is_large:
+                    why = "has too many values" if is_large else f"is not JSON: {error}"
+                    what = f"The response from {url} {why}."
                     raise errors.SkippableError(what, url=url) from None
             except ValueError as error:  # the address of a proxy cannot be parsed
                 raise trouble(url, error) from None
@@ -150,7 +152,7 @@ class Transport:
                 break
             url = target
         where = re.sub(r"//[^/]*@", "//", re.split(r"[?#]", location[:LONGEST_PLACE])[0])
-        what = f"{answer.url} redirects to {where or 'nowhere'}, which was not followed."
+        what = f"{answer.url} redirects to {where or 'nowhere'}, outside of the REST API."
         raise answer.error(errors.RedirectError, what=what)
 
     def _send(self, url: str) -> Answer:

@@ -24,7 +24,9 @@ def main() -> None:
     parser.add_argument(
         "--token", default="token", help="HTTP access token of the user admin; default: token"
     )
-    parser.add_argument("--seconds", type=float, default=3600, help="stop after this time")
+    parser.add_argument(
+        "--seconds", type=float, default=3600, help="stop after this many seconds; default: 3600"
+    )
     options = parser.parse_args()
     if not Path(options.root).is_dir():
         parser.error(f"there is no directory {options.root}")

@@ -44,8 +44,6 @@ class Ancestry:
         """Commits that were requested, or are named as a parent, and have not arrived."""
         self.outside: set[str] = set()
         """Those of them that lie outside of the range, so that they need not arrive."""
-        self.has_root = False
-        """Whether a commit without parents has arrived; not known of a whole history."""
         self.is_skewed = False
         """Whether a commit is older than its parent; not known of a whole history.
 
@@ -57,10 +55,11 @@ class Ancestry:
         self._keys = array("q")
         self._index: set[int] | None = None
         self.checksum = 0
-        """Of the ids that have arrived, in their order: CRC-32."""
+        """CRC-32 of the ids in the order in which they were returned by ``take``."""
         self.untold: set[str] = set()
         """Commits of which no answer has said which parents they have."""
-        self._roots: set[str] = set()
+        self.roots: set[str] = set()
+        """Commits that have arrived with an empty list of parents."""
         self._last_date: int | None = None
 
     def __len__(self) -> int:
@@ -70,6 +69,11 @@ class Ancestry:
     def __contains__(self, commit_id: str) -> bool:
         """Return whether a commit has arrived."""
         return hash(commit_id) in self._indexed()
+
+    @property
+    def has_root(self) -> bool:
+        """Whether a commit has arrived without parents."""
+        return bool(self.roots or self.untold)
 
     def names(self, commit_id: str) -> bool:
         """Return whether a commit has arrived, or is a parent of one that has."""
@@ -106,7 +110,7 @@ class Ancestry:
             self.missing = {*named[len(ids) - 1 :]}
             self._keys.extend(map(hash, ids))
             if not self.missing:
-                self._roots.add(ids[-1])
+                self.roots.add(ids[-1])
         else:
             if strict:
                 self._require_related(commits)
@@ -114,7 +118,7 @@ class Ancestry:
             if len(keys) < len(ids) or not index.isdisjoint(keys):
                 commits = self._new(commits)
             index |= keys
-            self._roots.update(commit.id for commit in commits if not commit.parents)
+            self.roots.update(commit.id for commit in commits if not commit.parents)
             self.missing.difference_update(ids)
             self.missing.update(parent for parent in named if hash(parent) not in index)
         self.untold.update(untold)
@@ -169,9 +173,9 @@ class Ancestry:
     def _new(self, commits: list[Commit]) -> list[Commit]:
         unique = {commit.id: commit for commit in commits}
         told = {id_ for id_ in self.untold & unique.keys() if unique[id_].parents is not UNTOLD}
-        grown = told | {id_ for id_ in self._roots & unique.keys() if unique[id_].parents}
+        grown = told | {id_ for id_ in self.roots & unique.keys() if unique[id_].parents}
         self.untold -= told
-        self._roots -= grown
+        self.roots -= grown
         return [each for id_, each in unique.items() if id_ in grown or id_ not in self]
 
     def _look_at(self, commits: list[Commit]) -> None:
@@ -181,5 +185,4 @@ class Ancestry:
             if date is not None:
                 self.is_skewed = self.is_skewed or (last is not None and date > last)
                 last = date
-            self.has_root = self.has_root or not commit.parents or commit.parents is UNTOLD
         self._last_date = last

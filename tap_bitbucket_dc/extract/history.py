@@ -45,7 +45,6 @@ class History:
         self._client = client
         self._repository = repository
         self._ahead = ahead
-        self._wholes: dict[str, Ancestry] = {}
 
     def pages(self, until: str, since: str | None = None, start: int = 0) -> Iterator[Page[Commit]]:
         """Yield the pages of a range as the server sends them.
@@ -82,13 +81,13 @@ class History:
         total = self.count(until, since)
         return sent if sent == (self._sent(until, since) if total is None else total) else None
 
-    def require(self, seen: Ancestry, confirmed: int | None) -> None:
+    def require_count(self, seen: Ancestry, confirmed: int) -> None:
         """Check that as many commits have arrived as were confirmed.
 
         Raises:
             SkippableError: Some are missing.
         """
-        if confirmed and len(seen) < confirmed:
+        if len(seen) < confirmed:
             what = f"Bitbucket sent only {len(seen)} of {confirmed} commits of {self._repository}."
             raise errors.SkippableError(what, url=self._repository.url or "")
 
@@ -154,18 +153,18 @@ class History:
             yield seen.take(page.values, strict=strict)
 
     def every(self, seen: Ancestry, until: str, since: str | None = None) -> Iterator[list[Commit]]:
-        """Yield the commits of a range; if its graph proves nothing, only what is confirmed."""
+        """Yield the commits of a range; if its graph proves nothing, as many as are confirmed."""
         try:
             yield from self.read(seen, until, since)
-            self.require_roots(seen.untold)
+            self.require_roots(seen.untold | seen.roots)
         except UnrelatedError:
             if (confirmed := self.confirmed(until, since)) is None:
                 raise
             yield from self.read(seen, until, since, strict=False)
-            self.require(seen, confirmed)
+            self.require_count(seen, confirmed)
 
     def rest(self, seen: Ancestry, since: str | None = None) -> Iterator[list[Commit]]:
-        """Yield what is missing of a range; each missing commit is requested once.
+        """Yield what is missing of a range: each missing commit is read once more.
 
         A parent may lie behind ``since``. The end of the range itself does so only if the opposite
         range says so, see ``Visit``.
@@ -233,13 +232,13 @@ class History:
         """
         gone, new = removed.seen, removed.since
         again: Iterable[list[Commit]] = [removed.commits]
-        if len(removed.commits) != len(gone):  # too many to be kept
+        if len(removed.commits) != len(gone):  # not all were kept
             again = self.read(Ancestry(), removed.until, new, strict=False)
         if not reachable.missing:
             gone.remove(reachable)
         elif gone.has_root or gone.is_skewed or reachable.is_skewed or gone.overlaps(reachable):
             logger.warning(
-                "%s has commit dates out of order: reading its full history to find what was removed",
+                "%s has commit dates out of order: reading its full history to compare",
                 self._repository,
             )
             gone.remove(self.whole(new))
@@ -249,7 +248,8 @@ class History:
             marked += len(values)
             yield values
         if marked != len(gone):
-            raise self.incomplete({removed.until})
+            what = f"Bitbucket listed the commits removed from {self._repository} in two ways."
+            raise errors.SkippableError(what, url=self._repository.url or "")
 
     def complete(self, seen: Ancestry, until: str) -> Iterator[list[Commit]]:
         """Yield all commits reachable from ``until``."""
@@ -258,21 +258,20 @@ class History:
 
     def whole(self, until: str) -> Ancestry:
         """Return all commits reachable from ``until``, read only to compare them with others."""
-        if until not in self._wholes:
-            seen = Ancestry(until, is_whole=True)
-            for _ in self.complete(seen, until):
-                pass
-            self._wholes[until] = seen
-        return self._wholes[until]
+        seen = Ancestry(until, is_whole=True)
+        for _ in self.complete(seen, until):
+            pass
+        return seen
 
     def _is_behind(self, commit: str, since: str) -> bool:
-        """Return whether ``since`` leads to a commit: one request, if its answer is empty.
+        """Return whether ``since`` leads to a commit: one request, if its range is empty.
 
-        Wrong dates mislead git, so an answer that is not empty proves nothing (see ``Ancestry``).
+        Wrong dates mislead git, so a range that is not empty proves nothing (see ``Ancestry``).
         Then the graph in the opposite direction decides.
         """
-        if not any(page.values for page in self.pages(commit, since)):
-            return True
+        with _emptied_is_unknown():
+            if self._client.is_empty(self._repository, until=commit, since=since):
+                return True
         seen = Ancestry(since)
         for _ in self.read(seen, since, commit):
             pass
@@ -282,10 +281,10 @@ class History:
         """Return the error that names missing commits."""
         ids = sorted(missing)
         more = f" and {len(ids) - MOST_NAMED} more" if len(ids) > MOST_NAMED else ""
-        verb, was = ("exists", "was") if len(ids) == 1 else ("exist", "were")
+        verb = "is" if len(ids) == 1 else "are"
         what = (
             f"Bitbucket did not send all commits of {self._repository}: "
-            f"{', '.join(ids[:MOST_NAMED])}{more} {verb}, but {was} not sent."
+            f"{', '.join(ids[:MOST_NAMED])}{more} {verb} missing."
         )
         return errors.SkippableError(what, url=self._repository.url or "")
 

@@ -47,7 +47,6 @@ class Visit:
         """Send no request yet.
 
         Args:
-            bookmark: How far the repository was read before.
             ahead: How to request the pages of a whole history in parallel, None not to.
             full_table: Whether all commits are read, and not only new ones.
         """
@@ -68,11 +67,9 @@ class Visit:
         return DefaultBranch("ok", branch) if branch else DefaultBranch("empty")
 
     def read(self) -> Iterator[DefaultBranch | CommitPage]:
-        """Yield the default branch, then its new and its removed commits.
+        """Yield the default branch, again if reading starts over, and its new and removed commits.
 
-        The branch follows the first request for commits, because a repository whose branch can be
-        read but whose commits cannot is ``inaccessible``. It is yielded again if the branch was
-        rewritten meanwhile and reading started over.
+        The branch follows the first request for commits: if they are refused, it is inaccessible.
         """
         for _ in range(MOST_RESTARTS):
             branch = self.default_branch()
@@ -85,7 +82,8 @@ class Visit:
                     yield from pages
             except _EndLostError:
                 logger.warning(
-                    "%s was rewritten while it was being read: starting over", self._repository
+                    "What Bitbucket sent of %s no longer fits together: starting over",
+                    self._repository,
                 )
                 self._history.require_same_repository()
                 self._bookmark = self._told
@@ -170,6 +168,12 @@ class Visit:
             if start:
                 seen = Ancestry(until, is_whole=True)
             yield from self._listed_again(seen, until, since)
+        try:
+            yield from self._proven(seen, until, since)
+        except errors.SkippableError:
+            yield self._page([], then=Bookmark(self._bookmark.head, until))  # nothing is proven
+            raise
+        yield self._page([], then=Bookmark(until))
 
     def _listed(
         self,
@@ -180,26 +184,17 @@ class Visit:
         confirmed: int | None = None,
     ) -> Iterator[CommitPage]:
         """Yield what is new of a range; ``confirmed`` is its size if its graph proves nothing."""
-        old, is_first = self._bookmark.head, bool(start) or not seen
+        is_first = confirmed is None and (bool(start) or not seen)
         seen.begin()
         for page in self._history.pages(until, since, start):
             commits = seen.take(page.values, strict=confirmed is None)
-            is_last = page.next_start is None
-            complete = not (seen.wanted() or seen.untold or confirmed)
-            if is_last and complete and (old is None or seen.names(old)):
-                yield self._page(commits, then=Bookmark(until))
-                return
             place = self._place(seen, until, page.next_start) if is_first else None
             yield self._page(commits, then=place)
         if confirmed is None:
-            self._history.require_roots(seen.untold)
-        try:
-            self._history.require(seen, confirmed)
-            yield from self._proven(seen, until, since)
-        except errors.SkippableError:
-            yield self._page([], then=Bookmark(old, until))  # nothing of it is proven
-            raise
-        yield self._page([], then=Bookmark(until))
+            # A whole history has a root anyway: asking would cost every first read a request.
+            self._history.require_roots(seen.untold | (seen.roots if since else set()))
+        else:
+            self._history.require_count(seen, confirmed)
 
     def _listed_again(self, seen: Ancestry, until: str, since: str | None) -> Iterator[CommitPage]:
         """Yield what is new of a range in which nothing led to some of the commits."""
@@ -212,7 +207,7 @@ class Visit:
 
     def _place(self, seen: Ancestry, until: str, start: int | None) -> Bookmark | None:
         """Return how far a first read has come, None if another run could not tell what is out."""
-        if self._bookmark.head or start is None or seen.untold:
+        if self._bookmark.head or start is None or seen.untold or not seen.missing:
             return None
         if len(seen.missing) == 1:
             return Bookmark(None, until, start, next=next(iter(seen.missing)))
@@ -235,7 +230,8 @@ class Visit:
                         return seen
                     break
         logger.warning(
-            "Reading %s again from the start: the pages read before have changed", self._repository
+            "Reading %s again from the start: the pages read before are not confirmed",
+            self._repository,
         )
         return None
 

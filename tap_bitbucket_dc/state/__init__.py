@@ -90,15 +90,11 @@ class _Other(_Marked):
     partitions: list[_Marked] = []
 
 
-def unwrapped(state: object) -> object:
-    """Return the Singer state in what Meltano makes of it, and warn of one without bookmarks."""
+def unwrapped(state: Any) -> Any:  # noqa: ANN401 whatever a file contains
+    """Return the Singer state in what Meltano makes of it."""
     while isinstance(state, dict) and "bookmarks" not in state:
         inner = next((state[name] for name in WRAPPERS if name in state), None)
         if inner is None:
-            if state:
-                logger.warning(
-                    "The state has no bookmarks: everything will be read from the beginning"
-                )
             break
         state = inner
     return state
@@ -106,6 +102,8 @@ def unwrapped(state: object) -> object:
 
 def validate(state: object) -> None:
     """Raise ConfigError for a state that has another shape, or cannot be written again."""
+    if state and isinstance(state, dict) and "bookmarks" not in state:
+        logger.warning("The state has no bookmarks: everything will be read from the beginning")
     try:
         msgspec.convert(state, _Shape)
         bookmarks = msgspec.convert(state, Json).get("bookmarks", {})

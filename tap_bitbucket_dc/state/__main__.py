@@ -1,4 +1,4 @@
-"""Merges the states of shards into one, to change the number of shards.
+"""The command that merges the states of shards; ``merging`` does it.
 
 ::
 
@@ -11,20 +11,14 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from tap_bitbucket_dc.state import MELTANO, STREAM
+from tap_bitbucket_dc.state.merging import NOT_RUN, StateError, merge
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-Json = dict[str, Any]
-
-
-class StateError(Exception):
-    """A file contains no state, or two states disagree about a repository."""
+    from tap_bitbucket_dc.state import Json
 
 
 MERGE = (
@@ -32,41 +26,6 @@ MERGE = (
     "the new shards starts from the merged state and continues with its own part."
 )
 FILE = "state of one shard, as the tap writes it or as `meltano state get` prints it"
-NOT_RUN = (
-    "its shard has not run yet. Let it run first, or leave the file out; then that shard reads its "
-    "repositories in full"
-)
-
-
-def merge(states: Mapping[str, Json]) -> Json:
-    """Return one state with all partitions, in the format of the states.
-
-    Args:
-        states: By the names to use in errors.
-
-    Raises:
-        StateError: One is no state, or two shards have not shared the work.
-    """
-    merged: dict[str, tuple[str, Json]] = {}
-    for name, state in states.items():
-        for partition in _partitions(name, state):
-            context = json.dumps(partition.get("context"), sort_keys=True)
-            other, known = merged.setdefault(context, (name, partition))
-            if known != partition:
-                raise StateError(f"{other} and {name} disagree about {context}")
-    partitions = [partition for _, partition in merged.values()]
-    result = {"bookmarks": {STREAM: {"partitions": partitions}}}
-    return {MELTANO: result} if any(MELTANO in state for state in states.values()) else result
-
-
-def _partitions(name: str, state: Json) -> list[Json]:
-    if not (found := state.get(MELTANO, state)):
-        raise StateError(f"{name} is empty: {NOT_RUN}")
-    try:
-        return msgspec.convert(found["bookmarks"][STREAM]["partitions"], list[Json])
-    except (LookupError, TypeError, ValueError):
-        what = f"{name} is not a state of this tap: it has no bookmarks.{STREAM}.partitions"
-        raise StateError(what) from None
 
 
 def _read(file: Path) -> Json:
@@ -77,7 +36,7 @@ def _read(file: Path) -> Json:
     except (OSError, ValueError, RecursionError) as error:
         raise StateError(f"{file} cannot be read: {error}") from None
     if not isinstance(state, dict):
-        raise StateError(f"{file} is not a state, which is a JSON object")
+        raise StateError(f"{file} is not a state: it does not contain a JSON object")
     return state
 
 

@@ -24,7 +24,8 @@ def run(options: argparse.Namespace) -> None:
     try:
         commands[options.command](options)
     except psycopg.Error as error:
-        sys.exit(redaction.hidden(described(error, options.dsn)))
+        what = redaction.hidden(described(error, options.dsn))
+        sys.exit(f"{what}. Check `--dsn`, `--schema` and the user's privileges.")
 
 
 def _views(options: argparse.Namespace) -> None:

@@ -47,11 +47,11 @@ def described(error: psycopg.Error, dsn: str) -> str:
         return invalid
     if "://" in dsn and "@" in f"{options.get('host')}{options.get('port')}{options.get('dbname')}":
         return f"{invalid}: write @ as %40, and / as %2F"
-    text = " ".join((error.diag.message_primary or str(error)).split()).rstrip(".")
+    text = " ".join((error.diag.message_primary or str(error)).split()).rstrip(".?")
     for name in SECRETS:
         if secret := options.get(name):
             text = text.replace(str(secret), "***")
-    return f"{type(error).__name__}: {text}. Check `--dsn`, `--schema` and the user's rights."
+    return f"{type(error).__name__}: {text}"
 
 
 def _libpq(dsn: str) -> str:

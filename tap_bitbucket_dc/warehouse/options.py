@@ -70,6 +70,6 @@ def _add_verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-gone",
         action="store_true",
-        help="name repositories that were deleted in Bitbucket, but do not count them as differences",
+        help="name repositories deleted in Bitbucket, but do not count them as differences",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")

@@ -90,7 +90,8 @@ class Tables:
         rows = connection.execute(EXISTING, [list(COLUMNS)]).fetchall()
         if not rows:
             raise psycopg.errors.UndefinedTable(
-                f"the schema has none of the tables {', '.join(COLUMNS)}, or you are not allowed to read them"
+                f"the schema has none of the tables {', '.join(COLUMNS)}, "
+                "or you are not allowed to read them"
             )
         return cls({table: set(names) for table, names in rows})
 

@@ -419,7 +419,7 @@ def test_a_first_read_whose_end_is_collected_starts_over_with_a_warning(
 
     between_pages(bitbucket, 2, rewrite)
     output = target.read(concurrency=1)
-    assert "PAY/ledger was rewritten while it was being read: starting over" in output.log
+    assert "What Bitbucket sent of PAY/ledger no longer fits together: starting over" in output.log
     assert "may still be marked" in output.log
     assert set(ledger.rev_list()) <= target.on_default_branch(12)
     assert target.on_default_branch(12) - set(ledger.rev_list()) <= set(old[4:])
@@ -678,7 +678,7 @@ def test_commits_that_git_calls_removed_because_clocks_were_wrong_keep_their_fla
     assert fork in removed, "git is right: then this test shows nothing"
     output = target.read()
     assert (
-        "PAY/ledger has commit dates out of order: reading its full history to find what was removed"
+        "PAY/ledger has commit dates out of order: reading its full history to compare"
         in output.log
     )
     assert target.holds(ledger)

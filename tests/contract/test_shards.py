@@ -12,7 +12,7 @@ import pytest
 
 from tap_bitbucket_dc.emulator import Fault
 from tap_bitbucket_dc.extract.filters import shard_of
-from tap_bitbucket_dc.state.__main__ import StateError, merge
+from tap_bitbucket_dc.state.merging import StateError, merge
 from tests.git_repository import GitRepository
 from tests.singer import Table
 
@@ -265,7 +265,9 @@ def test_the_command_says_what_to_do_about_a_shard_that_has_not_run_yet(
 def test_the_command_says_that_a_file_is_not_a_state(tmp_path: Path, text: str) -> None:
     file = tmp_path / "1.json"
     file.write_text(text)
-    assert merge_command(file).stderr == f"{file} is not a state, which is a JSON object\n"
+    assert (
+        merge_command(file).stderr == f"{file} is not a state: it does not contain a JSON object\n"
+    )
 
 
 def test_states_that_differ_in_a_repository_are_not_merged() -> None:

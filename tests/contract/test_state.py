@@ -224,7 +224,7 @@ def test_a_first_read_whose_end_is_gone_starts_over_with_a_warning(
     new = ledger.commit("Instead")
     ledger.gc()
     output = target.read()
-    assert "PAY/ledger was rewritten before it had been read completely" in output.log
+    assert "PAY/ledger was rewritten before it had been fully read" in output.log
     assert set(ledger.rev_list()) <= target.on_default_branch(12)
     assert partitions(target.state)[12]["head"] == new
     assert flags(target.read()) == []

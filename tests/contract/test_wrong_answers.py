@@ -177,6 +177,37 @@ def test_an_answer_that_ends_with_a_commit_without_parents_is_not_believed(
     assert all(row["parent_ids"] is not None for row in target.commits.values())
 
 
+def test_an_incremental_answer_that_ends_with_an_empty_list_of_parents_is_not_believed(
+    target: Target, ledger: GitRepository, bitbucket: Bitbucket
+) -> None:
+    bitbucket.page_caps["commits"] = 100
+    target.read()
+    side = ledger.commits(1)[0]
+    ledger.point("main", ledger.rev_list()[1])
+    for n in range(3):
+        side = ledger.commit(f"Side {n}", parents=[side], branch="side")
+    ledger.merge(str(ledger.branch_tip()), side)
+
+    def cut(body: singer.Json) -> singer.Json:
+        rows = [*body["values"][:1], {**body["values"][1], "parents": []}]
+        return {**body, "values": rows, "isLastPage": True}
+
+    bitbucket.faults.append(Fault(FIRST_PAGE, kind="replace", replace=cut))
+    target.read()
+    assert target.holds(ledger)
+
+
+def test_parents_that_an_interrupted_first_read_lacks_are_corrected(
+    sync: Sync, target: Target, ledger: GitRepository, bitbucket: Bitbucket
+) -> None:
+    bitbucket.page_caps["commits"] = 1
+    bitbucket.faults += [WITHOUT_PARENTS.on(FIRST_PAGE), Fault("start=1", status=500)]
+    target.take(sync(target.state, max_retries=0).messages)
+    target.read()
+    assert target.holds(ledger)
+    assert sum(not record["parent_ids"] for record in target.commits.values()) == 1
+
+
 def test_a_commit_that_came_without_its_parents_is_corrected(
     target: Target, ledger: GitRepository, bitbucket: Bitbucket
 ) -> None:
@@ -520,6 +551,18 @@ def test_a_commit_that_no_answer_shows_keeps_the_head_from_moving(
     change(ledger)
     bitbucket.faults.append(without(ledger.rev_list()[place]))
     failing_once(sync, target, ledger, bitbucket)
+
+
+def test_a_side_branch_of_one_commit_that_no_answer_shows_is_not_lost(
+    sync: Sync, target: Target, ledger: GitRepository, bitbucket: Bitbucket
+) -> None:
+    bitbucket.page_caps["commits"] = 100
+    target.read()
+    hidden = ledger.commit("Hidden", parents=[ledger.rev_list()[3]], branch="side")
+    ledger.merge(str(ledger.branch_tip()), hidden)
+    bitbucket.faults.append(without(hidden))
+    output = failing_once(sync, target, ledger, bitbucket)
+    assert hidden in output.last_line
 
 
 def test_a_new_range_that_stays_empty_is_no_reset_unless_the_old_head_leads_to_the_new(

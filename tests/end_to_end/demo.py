@@ -143,9 +143,10 @@ def _equals_git(database: Warehouse, world: World, before: Commits) -> bool:
     tables, git = loaded(database), world.commits(before)
     for name in sorted(tables.keys() | git.keys()):
         if tables.get(name) != git.get(name):
-            print(f"{name} is not the same: git rev-list has {len(git.get(name, ()))} commits")
+            print(f"{name} differs: git rev-list has {len(git.get(name, ()))} commits")
     count = sum(map(len, git.values()))
-    print(f"{count} commits: tables and git rev-list are {'' if tables == git else 'NOT '}equal")
+    verdict = "match" if tables == git else "do NOT match"
+    print(f"{count} commits, removed ones included: tables and git rev-list {verdict}")
     return tables == git
 
 

@@ -26,7 +26,7 @@ def test_the_demo_shows_that_tables_and_git_are_equal_twice(tmp_path: Path) -> N
     command = _demo("--report", page)
     done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("tables and git rev-list are equal") == 2
+    assert done.stdout.count("tables and git rev-list match") == 2
     assert "Written long ago, pushed today" in done.stdout
     assert re.search(r"6 repositories, \d+ commits, [\d.]+ seconds: all equal", done.stdout)
     assert page.as_uri() in done.stdout

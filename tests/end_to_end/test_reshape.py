@@ -14,7 +14,7 @@ import pytest
 from tap_bitbucket_dc.extract.filters import shard_of
 from tap_bitbucket_dc.meltano import MeltanoError
 from tap_bitbucket_dc.shards import check_no_other_states, project, reshape
-from tap_bitbucket_dc.state.__main__ import StateError
+from tap_bitbucket_dc.state.merging import StateError
 from tests.end_to_end.document import blocks
 from tests.meltano_stand_in import installed
 
@@ -118,7 +118,7 @@ def test_a_shard_that_has_not_run_is_named_and_nothing_changes(place: Path) -> N
     old, new = shards(2), shards(3)
     run(old[0])
     before = {path: path.read_text() for path in place.rglob("dev:*")}
-    with pytest.raises(StateError, match=r"shard 1 of 2 has not run.*`count: 2` first"):
+    with pytest.raises(StateError, match=r"no state of shard 1 of 2 .*`count: 2` first"):
         reshape(old, new)
     assert {path: path.read_text() for path in place.rglob("dev:*")} == before
 
@@ -131,7 +131,7 @@ def test_states_of_earlier_numbers_are_no_sign_of_a_crash() -> None:
     run(old[0])
     file(old[0]).write_text(file(old[0]).read_text().replace(A, B))
     after = heads(old[0])
-    with pytest.raises(StateError, match="shard 1 of 2 has not run"):
+    with pytest.raises(StateError, match="no state of shard 1 of 2 "):
         reshape(old, new)
     assert heads(old[0]) == after
 

@@ -18,7 +18,7 @@ import pytest
 
 from tap_bitbucket_dc.emulator import Bitbucket
 from tap_bitbucket_dc.extract.filters import shard_of
-from tap_bitbucket_dc.state.__main__ import merge
+from tap_bitbucket_dc.state.merging import merge
 from tests import meltano_stand_in, singer
 from tests.end_to_end.document import blocks
 from tests.end_to_end.project import MeltanoProject

@@ -223,7 +223,7 @@ def test_every_planted_difference_is_named_and_nothing_else(own_place: Place) ->
         "P0/empty": "1 too many",
         "P0/r5": "not loaded",
         "P1/r1": "2 missing",
-        "P1/r6": "gone from Bitbucket, its rows are still there",
+        "P1/r6": "gone from Bitbucket, but its rows are still there",
         "P2/r2": "1 missing",
         "P3/r3": "1 missing, 1 too many",
         "P4/r4": "1 too many",

@@ -283,7 +283,7 @@ def test_a_partition_of_no_repository_is_left_out_with_a_warning(
 ) -> None:
     state = loaded(foreign, partition())
     assert partitions(state) == [partition()]
-    assert "names no repository" in caplog.text
+    assert "without a repository id" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def _tables(dsn: str, schema: str) -> Iterator[Tables]:
         with connected(dsn, schema) as connection:
             yield Tables(connection)
     except psycopg.OperationalError as error:
-        what, remedy = described(error, dsn), "Check `--dsn`, and that PostgreSQL runs there."
+        what, remedy = described(error, dsn), "Check `--dsn`, and that PostgreSQL is running there."
         raise errors.FatalError(f"{what}.", code="unreachable", remedy=remedy) from None
     except psycopg.Error as error:
         remedy = "Check `--dsn` and `--schema`; the tap and a loader create the tables."

@@ -224,7 +224,7 @@ class Verification:
             return Finding(excluded=True)
         why = "gone from Bitbucket, but its rows are still there"
         if pair.held.name is None:
-            why = "Bitbucket does not list it, its rows are still there"
+            why = "Bitbucket does not list it, but its rows are still there"
         return Finding(Difference(pair.name, pair.held.id, "gone", why))
 
     def _note(self, pair: Pair, findings: Iterator[Finding]) -> None:

@@ -1,0 +1,53 @@
+"""Merges the states of shards into one, to change the number of shards."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from tap_bitbucket_dc.state import MELTANO, STREAM, Json, unwrapped
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NOT_RUN = (
+    "its shard has not run yet. Let it run first, or leave the file out; then that shard reads its "
+    "repositories in full"
+)
+
+
+class StateError(Exception):
+    """A file contains no state, or two states disagree about a repository."""
+
+
+def merge(states: Mapping[str, Json]) -> Json:
+    """Return one state with all partitions, in the format of the states.
+
+    Args:
+        states: By the names to use in errors.
+
+    Raises:
+        StateError: One is no state, or two shards have not shared the work.
+    """
+    merged: dict[str, tuple[str, Json]] = {}
+    for name, state in states.items():
+        for partition in _partitions(name, state):
+            context = json.dumps(partition.get("context"), sort_keys=True)
+            other, known = merged.setdefault(context, (name, partition))
+            if known != partition:
+                raise StateError(f"{other} and {name} disagree about {context}")
+    partitions = [partition for _, partition in merged.values()]
+    result = {"bookmarks": {STREAM: {"partitions": partitions}}}
+    return {MELTANO: result} if any(MELTANO in state for state in states.values()) else result
+
+
+def _partitions(name: str, state: Json) -> list[Json]:
+    if not (found := unwrapped(state)):
+        raise StateError(f"{name} is empty: {NOT_RUN}")
+    try:
+        return msgspec.convert(found["bookmarks"][STREAM]["partitions"], list[Json])
+    except (LookupError, TypeError, ValueError):
+        what = f"{name} is not a state of this tap: it has no bookmarks.{STREAM}.partitions"
+        raise StateError(what) from None
