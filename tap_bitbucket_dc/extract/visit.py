@@ -185,7 +185,6 @@ class Visit:
     ) -> Iterator[CommitPage]:
         """Yield what is new of a range; ``confirmed`` is its size if its graph proves nothing."""
         is_first = confirmed is None and (bool(start) or not seen)
-        seen.begin()
         for page in self._history.pages(until, since, start):
             commits = seen.take(page.values, strict=confirmed is None)
             place = self._place(seen, until, page.next_start) if is_first else None

@@ -177,6 +177,22 @@ def test_an_answer_that_ends_with_a_commit_without_parents_is_not_believed(
     assert all(row["parent_ids"] is not None for row in target.commits.values())
 
 
+@pytest.mark.parametrize("parents", [None, []])
+def test_removed_commits_behind_one_without_parents_are_marked(
+    target: Target, ledger: GitRepository, bitbucket: Bitbucket, parents: object
+) -> None:
+    def cut(body: singer.Json) -> singer.Json:
+        row = {**body["values"][0], "parents": parents}
+        return {**body, "values": [row], "isLastPage": True}
+
+    target.read()
+    ledger.point("side", ledger.rev_list()[0])
+    ledger.point("main", None)
+    bitbucket.faults.append(Fault(FIRST_PAGE, kind="replace", replace=cut))
+    target.read()
+    assert target.on_default_branch(12) == set()
+
+
 def test_an_incremental_answer_that_ends_with_an_empty_list_of_parents_is_not_believed(
     target: Target, ledger: GitRepository, bitbucket: Bitbucket
 ) -> None:
