@@ -76,7 +76,7 @@ class BatchConfig(msgspec.Struct, forbid_unknown_fields=True):
         except ValueError as error:
             raise ConfigError(f"`batch_config`: {str(error).rstrip('.')}.") from None
         if address.username or address.password:
-            what = "`storage.root` contains a login, which every message would show."
+            what = "`storage.root` contains credentials, which every BATCH message would show."
             raise ConfigError(f"`batch_config`: {what}")
         return found
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 UNUSABLE = (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError)
 """What is raised for a file that is missing, or contains JSON of another shape."""
 
-CORRECT = "Correct it, or choose another; `tap-bitbucket-dc --help` describes the options."
+CHECK_FILE = "Check its path and content; `tap-bitbucket-dc --help` describes the options."
 
 NO_STATE = (
     "For a first run, write {} to the file, or leave `--state` out. Otherwise restore the last "
@@ -81,7 +81,7 @@ class Command(SingerCommand):
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            self.logger.error("The target has stopped reading")  # noqa: TRY400
+            self.logger.error("The target has stopped reading: its own log says why")  # noqa: TRY400
             sys.exit(1)
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:  # noqa: ANN401 as click has it
@@ -127,7 +127,7 @@ def json_file(option: str, file: IO[str] | None) -> IO[str] | None:
     """
     if file is None:
         return None
-    with usable(f"`{option}`: the file"):
+    with usable(f"`{option}`: the file", CHECK_FILE):
         text = file.read()
         if option == "--state" and not text.strip():
             raise errors.ConfigError("`--state`: the file is empty.", remedy=NO_STATE)
@@ -143,7 +143,7 @@ def json_file(option: str, file: IO[str] | None) -> IO[str] | None:
 
 
 @contextlib.contextmanager
-def usable(what: str) -> Iterator[None]:
+def usable(what: str, remedy: str = "") -> Iterator[None]:
     """Raise a ConfigError for what is missing, or has another shape than the SDK expects."""
     try:
         yield
@@ -151,4 +151,4 @@ def usable(what: str) -> Iterator[None]:
         # Only the class of other errors says what is wrong, such as a KeyError.
         kind = "" if isinstance(error, OSError) else f"{type(error).__name__}: "
         why = f"{kind}{str(error).rstrip('.')}"
-        raise errors.ConfigError(f"{what} cannot be used: {why}.", remedy=CORRECT) from None
+        raise errors.ConfigError(f"{what} cannot be used: {why}.", remedy=remedy) from None

@@ -98,7 +98,7 @@ SETTINGS = _schema(
         ),
         th.Property(
             "max_retries", th.IntegerType(minimum=0, maximum=100), title="Retries", default=5
-        ): "How often a request is retried after 429, 5xx or no response.",
+        ): "How many times a request is retried after 429, 5xx or no response.",
         th.Property("max_wait", th.NumberType(minimum=0), title="Longest wait", default=300): (
             "Longest single wait, in seconds, that the tap accepts from Retry-After."
         ),
@@ -121,8 +121,8 @@ SETTINGS = _schema(
             "compression none or gzip) and storage (root, a directory or URL; prefix)."
         ),
         th.Property("allow_http", FLAG, title="Allow http://", default=False): (
-            "Whether to accept http:// to a host other than this one. The token or password is "
-            "then sent unencrypted."
+            "Whether to accept http:// to a host other than the local machine. The token or "
+            "password is then sent unencrypted."
         ),
     }
 )

@@ -272,7 +272,7 @@ def _check_handed_over(
         return
     missing = [shard for shard in old if shard.state_id not in states]
     raise StateError(
-        f"There is no state of {', '.join(map(str, missing))} "
+        f"There is no state for {', '.join(map(str, missing))} "
         f"({', '.join(shard.state_id for shard in missing)}). Nothing was changed. Run the job "
         f"`load_shards` with `count: {len(old)}` first."
     )

@@ -112,7 +112,7 @@ class Sync:
         """Drop the repositories that no longer exist from the state."""
         gone = self.crawl.gone(names)
         for repository_id in gone:
-            logger.info("%s no longer exists: its state is dropped", names[repository_id])
+            logger.info("%s no longer exists: its state has been dropped", names[repository_id])
         self.state.drop(gone)
 
     def checkpoint(self) -> None:
@@ -172,7 +172,7 @@ class Progress:
         if not done:
             return ""
         left = _in_words((listing.known - done) / done * seconds)
-        more = "" if listing.complete else " or more, because more are still being listed"
+        more = "" if listing.complete else "; more repositories are still being listed"
         return f", about {left} left{more}"
 
 

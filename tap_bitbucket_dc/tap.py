@@ -18,7 +18,7 @@ from tap_bitbucket_dc.metrics import Metrics
 from tap_bitbucket_dc.secret_settings import hide_settings, require_seed
 from tap_bitbucket_dc.settings import SETTINGS, without_secret
 from tap_bitbucket_dc.signals import end_at_once
-from tap_bitbucket_dc.state import State, unwrapped, validate
+from tap_bitbucket_dc.state import RESTORE, State, unwrapped, validate
 from tap_bitbucket_dc.streams import Commits, DefaultBranches, Projects, Repositories
 from tap_bitbucket_dc.sync import Stop, Sync
 from tap_bitbucket_dc.writer import MessageWriter
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class TapBitbucketDC(Tap):
-    """Projects, repositories, default branches and commits of Bitbucket Data Center."""
+    """Extract projects, repositories, default branches and commits from Bitbucket Data Center."""
 
     name = "tap-bitbucket-dc"
     config_jsonschema = SETTINGS
@@ -79,7 +79,7 @@ class TapBitbucketDC(Tap):
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take over the bookmarks of a previous run."""
-        with command.usable("The state"):
+        with command.usable("The state", RESTORE):
             super().load_state(state)  # which takes over nothing but the bookmarks
         value = cast("dict[str, Any]", self.state)
         value.update({name: each for name, each in state.items() if name not in value})
@@ -122,7 +122,7 @@ class TapBitbucketDC(Tap):
         self._stop.request(signum)
         signal.signal(signum, signal.SIG_DFL)
         # Last, because standard error may be full.
-        self.logger.warning("Stopping after %s", signal.Signals(signum).name)
+        self.logger.warning("Received %s: stopping", signal.Signals(signum).name)
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         hide_settings(self._config)
@@ -135,8 +135,8 @@ class TapBitbucketDC(Tap):
             found = super()._validate_config(raise_errors=raise_errors)
         except ConfigValidationError as error:
             found = [without_secret(e) for e in error.errors]
-            unused = [each.what for each in self.unused_settings]
-            raise errors.ConfigError(" ".join(["; ".join(found) + ".", *unused])) from None
+            what = f"{'; '.join(found)}."
+            raise unused_settings.invalid(self.unused_settings, what) from None
         return [without_secret(e) for e in found]
 
     @classmethod
@@ -164,7 +164,7 @@ class TapBitbucketDC(Tap):
         # An error about a file of such a name would print the configuration.
         if any("{" in path or "\n" in path for path in args[-1]):
             raise errors.ConfigError("`--config` takes the path of a file, or ENV, not JSON.")
-        with command.usable("`--config`: the file"):
+        with command.usable("`--config`: the file", command.CHECK_FILE):
             return super().cb_config(*args)
 
     @classmethod

@@ -75,8 +75,15 @@ def warn(unused: Sequence[Unused], logger: logging.Logger) -> None:
 def require_none(unused: Sequence[Unused]) -> None:
     """Raise a ConfigError if a given setting has no effect."""
     if unused:
-        remedies = dict.fromkeys(each.remedy for each in unused)
-        raise ConfigError(" ".join(each.what for each in unused), remedy=" ".join(remedies))
+        raise invalid(unused)
+
+
+def invalid(unused: Sequence[Unused], *found: str) -> ConfigError:
+    """Return the error for settings without effect, and for what else was found."""
+    remedies = dict.fromkeys(each.remedy for each in unused)
+    return ConfigError(
+        " ".join([*found, *(each.what for each in unused)]), remedy=" ".join(remedies)
+    )
 
 
 def _misspelt(name: str, known: Collection[str]) -> Unused:

@@ -81,7 +81,7 @@ class Connection:
         if not options.verify_tls:
             logger.warning(
                 "verify_tls is off: anyone who can intercept the connection to %s can read the "
-                "login. Set ca_bundle instead",
+                "credentials. Set `ca_bundle` instead",
                 self.base_url,
             )
             context.check_hostname = verify = False
@@ -95,7 +95,7 @@ def _authorization(options: Options) -> str:
     if options.token:
         return f"Bearer {options.token}"
     if options.username is None or options.password is None:
-        raise errors.ConfigError("`token`, or `username` and `password` must be set.")
+        raise errors.ConfigError("Set either `token`, or `username` and `password`.")
     return f"Basic {redaction.basic(options.username, options.password)}"
 
 
@@ -140,7 +140,7 @@ def _require_permission(url: str, *, granted: bool) -> None:
         msg = f"With {url}, the credentials would be sent over the network unencrypted."
         remedy = "Use https://, or set `allow_http` to accept it."
         raise errors.ConfigError(msg, code="insecure_url", remedy=remedy)
-    logger.warning("allow_http is on: the login is sent to %s unencrypted", url)
+    logger.warning("allow_http is on: the credentials are sent to %s unencrypted", url)
 
 
 def _context(trusted: object) -> ssl.SSLContext:
@@ -167,7 +167,7 @@ def _load_client_certificate(context: ssl.SSLContext, options: Options) -> None:
     if key and not certificate:
         raise errors.ConfigError("`client_key` is set, but not `client_certificate`.")
     if certificate:
-        unusable = "no PEM file, a key with a passphrase, or a key of another certificate"
+        unusable = "not a PEM file, or its key has a passphrase or belongs to another certificate"
         paths = [certificate, key] if key else [certificate]
         with _readable("`client_certificate`", unusable, *paths):
             # A key with a passphrase fails; without `password`, OpenSSL would ask on the terminal.
@@ -190,7 +190,7 @@ def _readable(setting: str, unusable: str, *paths: str) -> Iterator[None]:
     except (OSError, ValueError) as error:
         why = str(error)
         if isinstance(error, ssl.SSLError):
-            why = f"{unusable} ({error.reason})"
+            why = f"{unusable} ({error.reason})" if error.reason else unusable
         elif isinstance(error, OSError):
             why = error.strerror or why
         msg = f"{setting}: {' with '.join(paths)} cannot be used: {why}."

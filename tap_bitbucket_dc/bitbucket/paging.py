@@ -91,8 +91,9 @@ def page_of(
     if last:
         return Page(rows, start, None)
     if type(next_start) is not int or next_start <= start:
-        wrong = f"is not the last page, but `nextPageStart` is {next_start}, not above {start}"
-        raise SkippableError(f"The response from {url} {wrong}.", url=url)
+        wrong = f"its `nextPageStart` is {next_start} (expected a number above {start})"
+        what = f"The response from {url} is not the last page, but {wrong}."
+        raise SkippableError(what, url=url)
     return Page(rows, start, next_start)
 
 

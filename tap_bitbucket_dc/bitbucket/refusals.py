@@ -34,9 +34,9 @@ CAPTCHA = "Log in once in the browser as this user and solve the captcha."
 GRANT = "Have an administrator grant the user (or token) read permission."
 LICENCE = "Have an administrator give the user a licence for Bitbucket."
 BASIC_IS_OFF = (
-    "Create an HTTP access token in Bitbucket and set `token`. Or have an administrator switch "
-    "Basic on: Administration > Accounts > Authentication methods > Edit > Allow basic "
-    "authentication on API calls."
+    "Create an HTTP access token in Bitbucket and set `token`. Or have an administrator "
+    "enable Basic authentication: Administration > Accounts > Authentication methods > Edit > "
+    "Allow basic authentication on API calls."
 )
 
 

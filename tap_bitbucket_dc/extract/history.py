@@ -248,7 +248,7 @@ class History:
             marked += len(values)
             yield values
         if marked != len(gone):
-            what = f"Bitbucket listed the commits removed from {self._repository} in two ways."
+            what = f"Bitbucket sent different lists of the commits removed from {self._repository}."
             raise errors.SkippableError(what, url=self._repository.url or "")
 
     def complete(self, seen: Ancestry, until: str) -> Iterator[list[Commit]]:

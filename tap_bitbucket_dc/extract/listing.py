@@ -184,7 +184,7 @@ class Listing:
 def _name(row: dict[str, Any], key: str, kind: str) -> str:
     """Return what to call a row that cannot be read."""
     name = row.get(key)
-    return printable(name) if name and isinstance(name, str) else f"a {kind} without {key}"
+    return printable(name) if name and isinstance(name, str) else f"a {kind} without a {key}"
 
 
 def _same_id(kind: str, one: str, other: str, id_: int) -> errors.SkippableError:

@@ -60,7 +60,9 @@ class Outcome:
             return
         self._failed_in_a_row += 1
         if self._failed_in_a_row >= MOST_IN_A_ROW:
-            raise _down(f"{MOST_IN_A_ROW} failed in a row: {error.args[0]}", error)
+            raise _down(
+                f"{MOST_IN_A_ROW} repositories or projects failed in a row: {error.args[0]}", error
+            )
         try:
             self._probe()
         except errors.UnavailableError as down:
@@ -168,6 +170,6 @@ def _nothing(base_url: str, unmatched: list[str]) -> errors.FatalError:
 
 
 def _mistyped(unmatched: list[str]) -> errors.ConfigError:
-    what = f"Nothing visible matches {_enumerated(unmatched)}; everything else was read."
-    remedy = "Correct the filter, or grant the user (or token) read permission on what it names."
+    what = f"Nothing visible matches {_enumerated(unmatched)}."
+    remedy = "Correct the filter, or grant the user (or token) read permission."
     return errors.ConfigError(what, remedy=remedy)

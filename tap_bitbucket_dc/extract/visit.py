@@ -82,7 +82,7 @@ class Visit:
                     yield from pages
             except _EndLostError:
                 logger.warning(
-                    "What Bitbucket sent of %s no longer fits together: starting over",
+                    "The responses about %s are no longer consistent: starting over",
                     self._repository,
                 )
                 self._history.require_same_repository()
@@ -229,7 +229,7 @@ class Visit:
                         return seen
                     break
         logger.warning(
-            "Reading %s again from the start: the pages read before are not confirmed",
+            "Reading %s again from the start: the pages already read could not be confirmed",
             self._repository,
         )
         return None

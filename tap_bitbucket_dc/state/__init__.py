@@ -36,6 +36,7 @@ REPLICATION_KEY = "committer_timestamp"
 LONGEST_NAME = 102  # bytes of `repository` as JSON, so that a partition stays small
 MELTANO = "singer_state"  # the key under which Meltano keeps a state
 WRAPPERS = (MELTANO, "completed", "completed_state")  # Meltano's exports and backends
+RESTORE = "Restore the state of the last run; without a state, everything is read again."
 EMPTIED = ""  # the `until` of a bookmark whose default branch is gone
 
 Json = dict[str, Any]
@@ -110,12 +111,13 @@ def validate(state: object) -> None:
         others = {name: value for name, value in bookmarks.items() if name != STREAM}
         msgspec.convert(others, dict[str, _Other])
     except msgspec.ValidationError as error:
-        msg = f"The state is not a Singer state with bookmarks, {STREAM}, partitions: {error}."
-        raise ConfigError(msg) from None
+        what = f"The state is not a valid Singer state: {error}."
+        raise ConfigError(what, remedy=RESTORE) from None
     try:
         msgspec.json.encode(state)
     except (ValueError, OverflowError, TypeError, RecursionError) as error:
-        raise ConfigError(f"The state cannot be written as JSON: {error}.") from None
+        what = f"The state cannot be written as JSON: {error}."
+        raise ConfigError(what, remedy=RESTORE) from None
 
 
 class State:
@@ -153,7 +155,9 @@ class State:
             else:
                 others += 1
         if others:
-            logger.warning("Ignoring state partitions of other shards: %s", others)
+            logger.warning(
+                "Ignoring state partitions that belong to other shards: %s in all", others
+            )
         stream.clear()  # a replication key of the whole stream was written by another tap
         stream["partitions"] = list(self._partitions.values())
         self.value = value

@@ -32,7 +32,7 @@ def _read(file: Path) -> Json:
     try:
         state = json.loads(file.read_text("utf-8").strip() or "{}")
     except FileNotFoundError:
-        raise StateError(f"{file} does not exist: {NOT_RUN}") from None
+        raise StateError(f"{file} does not exist; {NOT_RUN}") from None
     except (OSError, ValueError, RecursionError) as error:
         raise StateError(f"{file} cannot be read: {error}") from None
     if not isinstance(state, dict):

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 NOT_RUN = (
-    "its shard has not run yet. Let it run first, or leave the file out; then that shard reads its "
-    "repositories in full"
+    "if its shard has not run yet, let it run first, or leave the file out; then that shard reads "
+    "its repositories in full"
 )
 
 
@@ -45,7 +45,7 @@ def merge(states: Mapping[str, Json]) -> Json:
 
 def _partitions(name: str, state: Json) -> list[Json]:
     if not (found := unwrapped(state)):
-        raise StateError(f"{name} is empty: {NOT_RUN}")
+        raise StateError(f"{name} is empty; {NOT_RUN}")
     try:
         return msgspec.convert(found["bookmarks"][STREAM]["partitions"], list[Json])
     except (LookupError, TypeError, ValueError):

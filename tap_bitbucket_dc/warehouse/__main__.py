@@ -1,4 +1,4 @@
-"""Write a report about the loaded tables, create views, or compare them with Bitbucket."""
+"""Report on the loaded tables, create views of them, describe them, or verify them."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def _views(options: argparse.Namespace) -> None:
             connection.execute(text.encode())
             names = re.findall(r"^create or replace view (\w+)", text, re.MULTILINE)
             print(f'Created in schema "{options.schema}": {", ".join(names)}.')  # noqa: T201
-    _say(left_out(VIEWS, tables))
+    _say("Note", left_out(VIEWS, tables))
 
 
 def _report(options: argparse.Namespace) -> None:
@@ -49,7 +49,7 @@ def _report(options: argparse.Namespace) -> None:
 
     sentences = write_report(options.dsn, options.output, options.schema, options.weeks)
     print(f"Wrote {options.output}.")  # noqa: T201
-    _say(sentences)
+    _say("Left out", sentences)
 
 
 def _comments(options: argparse.Namespace) -> None:
@@ -60,7 +60,7 @@ def _comments(options: argparse.Namespace) -> None:
             print(f"Described {table} and {columns} of its columns.")  # noqa: T201
 
 
-def _say(sentences: list[str]) -> None:
-    """Say on standard error what is left out: standard output may be SQL."""
+def _say(label: str, sentences: list[str]) -> None:
+    """Say on standard error what is missing: standard output may be SQL."""
     for sentence in sentences:
-        print(f"Left out: {sentence}", file=sys.stderr)  # noqa: T201
+        print(f"{label}: {sentence}", file=sys.stderr)  # noqa: T201

@@ -47,7 +47,10 @@ def described(error: psycopg.Error, dsn: str) -> str:
         return invalid
     if "://" in dsn and "@" in f"{options.get('host')}{options.get('port')}{options.get('dbname')}":
         return f"{invalid}: write @ as %40, and / as %2F"
-    text = " ".join((error.diag.message_primary or str(error)).split()).rstrip(".?")
+    text = error.diag.message_primary or str(error)
+    # libpq adds a question, such as whether the server is running.
+    facts = [line for line in text.splitlines() if not line.endswith("?")]
+    text = " ".join(" ".join(facts or [text]).split()).rstrip(".?")
     for name in SECRETS:
         if secret := options.get(name):
             text = text.replace(str(secret), "***")

@@ -80,7 +80,7 @@ VIEWS = (
     Part("bitbucket_server_users has no committers' names", "commits", ("committer_name",)),
     Part("bitbucket_server_users has no committers' addresses", "commits", ("committer_email",)),
     Part("committers are not matched to Bitbucket's users", "commits", ("committer_user_id",)),
-    Part("bitbucket_server_bots knows bots by their names only", "commits", ("author_type",)),
+    Part("bitbucket_server_bots recognizes bots only by their names", "commits", ("author_type",)),
     Part("bitbucket_server_commit_co_authors is empty", "commits", ("co_authors",)),
     Part(
         "bitbucket_server_commits contains commits that were removed by rewriting history",

@@ -12,13 +12,16 @@ PRINT = (
     "print the SQL instead of running it; without --dsn, the tables are assumed to have all columns"
 )
 COMMENTS = "write the descriptions of the tables and columns into the database"
-WEEKS = "number of weeks to show, compared with as many weeks before them; default: 52"
+WEEKS = (
+    "number of weeks to show; each figure is compared with the same number of weeks before; "
+    "default: 52"
+)
 CONFIG = (
-    "the tap's configuration file, or ENV for environment variables TAP_BITBUCKET_DC_*, which is "
-    "the default; may be given several times"
+    "the tap's configuration file, or ENV (the default) for environment variables "
+    "TAP_BITBUCKET_DC_*; may be given several times"
 )
 ROWS = (
-    "read the commits from this file instead of a database, - for standard input: CSV with a "
+    "read the commits from this file (- for standard input) instead of a database: CSV with a "
     "header, or JSON lines, with repository_id, id and on_default_branch"
 )
 BRANCHES = (
@@ -70,6 +73,6 @@ def _add_verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-gone",
         action="store_true",
-        help="name repositories deleted in Bitbucket, but do not count them as differences",
+        help="list repositories deleted in Bitbucket, but do not count them as differences",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")

@@ -235,7 +235,7 @@ def test_a_server_that_answers_nothing_but_errors_is_not_asked_for_every_reposit
     bitbucket.faults.append(BUSY.on("/branches/default", times=None))
     output = sync(max_retries=0)
     assert output.code == "unavailable"
-    assert "500 failed in a row" in output.last_line
+    assert "500 repositories or projects failed in a row" in output.last_line
 
 
 # The pace.

@@ -419,7 +419,7 @@ def test_a_first_read_whose_end_is_collected_starts_over_with_a_warning(
 
     between_pages(bitbucket, 2, rewrite)
     output = target.read(concurrency=1)
-    assert "What Bitbucket sent of PAY/ledger no longer fits together: starting over" in output.log
+    assert "The responses about PAY/ledger are no longer consistent: starting over" in output.log
     assert "may still be marked" in output.log
     assert set(ledger.rev_list()) <= target.on_default_branch(12)
     assert target.on_default_branch(12) - set(ledger.rev_list()) <= set(old[4:])

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Loads what is new. The state is that of the last rows that arrived, whatever fails on the way.
+# Loads what is new. The state is that of the last rows that arrived, whatever fails along the way.
 set -o nounset -o pipefail
 [ -e state.json ] || echo '{}' > state.json  # the first run
 tap-bitbucket-dc --config config.json --state state.json |

@@ -66,13 +66,13 @@ def test_views_say_what_they_leave_out_and_why(
     database.copy("quiet", "drop table projects; alter table commits drop message, drop branch")
     main(["views", "--dsn", database.url, "--schema", "quiet"])
     assert capsys.readouterr().err.splitlines() == [
-        "Left out: bitbucket_server_projects is empty, because there is no table projects.",
+        "Note: bitbucket_server_projects is empty, because there is no table projects.",
         (
-            "Left out: bitbucket_server_commits.branch is null, because the table commits has no "
+            "Note: bitbucket_server_commits.branch is null, because the table commits has no "
             "column branch."
         ),
         (
-            "Left out: bitbucket_server_commits.message is null, because the table commits has no "
+            "Note: bitbucket_server_commits.message is null, because the table commits has no "
             "column message."
         ),
     ]
@@ -114,7 +114,7 @@ def test_printed_sql_with_a_dsn_is_that_of_the_tables_that_exist(
     main(["views", "--print", "--dsn", database.url, "--schema", "printed"])
     output = capsys.readouterr()
     assert output.out.startswith("begin;")
-    assert "Left out: bitbucket_server_projects is empty" in output.err
+    assert "Note: bitbucket_server_projects is empty" in output.err
     database.execute(output.out)
     assert select(database, "select * from bitbucket_server_projects", schema="printed") == []
 

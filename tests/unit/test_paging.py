@@ -206,6 +206,8 @@ def test_the_last_page_says_so(last: dict[str, Any]) -> None:
 @pytest.mark.parametrize("next_start", [None, 5, 4, "6", True, 6.5])
 def test_a_page_that_is_not_the_last_must_lead_on(next_start: object) -> None:
     body = {"values": [], "isLastPage": False, "nextPageStart": next_start}
-    with pytest.raises(SkippableError, match="not the last page, but `nextPageStart` is") as found:
+    with pytest.raises(
+        SkippableError, match="not the last page, but its `nextPageStart` is"
+    ) as found:
         page_of(body, 5, URL, dict)
     assert found.value.url == URL

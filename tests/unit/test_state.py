@@ -311,7 +311,7 @@ def test_what_belongs_to_other_shards_is_left_out(caplog: pytest.LogCaptureFixtu
     both = [partition(), partition(context={"repository_id": 13})]
     state.load({"bookmarks": {"commits": {"partitions": both}}}, lambda id_: id_ == 12)
     assert partitions(state) == [partition()]
-    assert "Ignoring state partitions of other shards: 1" in caplog.text
+    assert "Ignoring state partitions that belong to other shards: 1 in all" in caplog.text
 
 
 # Its size.

@@ -103,7 +103,8 @@ def _loaded(options: argparse.Namespace) -> Iterator[Loaded]:
         yield _rows(options.rows, options.default_branches)
         return
     if options.default_branches:
-        raise errors.ConfigError("`--default-branches` needs `--rows`.")
+        remedy = "`tap-bitbucket-dc-warehouse verify --help` describes the options."
+        raise errors.ConfigError("`--default-branches` needs `--rows`.", remedy=remedy)
     with _tables(options.dsn, options.schema) as tables:
         yield tables
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from tap_bitbucket_dc.extract.outcome import counted
+
 SHOWN = 5  # ids of each kind in the text
 
 
@@ -38,7 +40,7 @@ class Difference(NamedTuple):
                 note = " (its row has on_default_branch false)" if id_ in self.marked else ""
                 lines.append(f"  {part}: {id_}{note}")
             if len(ids) > SHOWN:
-                lines.append(f"  … and {len(ids) - SHOWN:,} more {part}")
+                lines.append(f"  … and {len(ids) - SHOWN:,} more")
         return "\n".join(lines)
 
     @property
@@ -99,7 +101,7 @@ class Result:
         notes = {"inaccessible": self.inaccessible, "failed": self.failed}
         others = "".join(f", {len(names):,} {note}" for note, names in notes.items() if names)
         return (
-            f"{self.repositories:,} repositories, {self.commits:,} commits, "
+            f"{counted(self.repositories, 'repository')}, {counted(self.commits, 'commit')}, "
             f"{self.seconds:.1f} seconds: {found}{others}"
         )
 
