@@ -201,9 +201,11 @@ class State:
 
     def done(self, repository: Repository, then: Bookmark, newest: str = "") -> None:
         """Note what the state may say, and the newest date, once all is out of the process."""
-        _, before = self._done.get(repository.id, (then, ""))
-        self._done[repository.id] = then, max(newest, before)
-        self._partition(repository)
+        if before := self._done.get(repository.id):
+            newest = max(newest, before[1])
+        else:
+            self._partition(repository)
+        self._done[repository.id] = then, newest
 
     def settle(self) -> None:
         """Move everything that is ``done`` into the state: it has left the process."""
