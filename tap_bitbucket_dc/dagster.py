@@ -16,7 +16,7 @@ from contextlib import contextmanager
 
 from tap_bitbucket_dc.bitbucket.errors import ConfigError
 from tap_bitbucket_dc.meltano import MeltanoError
-from tap_bitbucket_dc.shards import Project, Shard, check_no_other_states, project
+from tap_bitbucket_dc.shards import MeltanoProject, Shard, check_no_other_states, project
 from tap_bitbucket_dc.shards import reshape as hand_over
 from tap_bitbucket_dc.state.merging import StateError
 
@@ -42,15 +42,15 @@ except ModuleNotFoundError as missing:
 
 
 class Pipeline(ConfigurableResource[None]):
-    """What each shard runs, and how often it is tried."""
+    """What each shard runs, and how many times it is tried."""
 
     tap: str = Field(default="tap-bitbucket-dc")
     loader: str = Field(default="target-postgres")
     environment: str | None = Field(default=None, description="chosen by Meltano if not set")
-    retries: int = Field(default=3, description="how often a failed step is retried")
+    retries: int = Field(default=3, description="how many times a failed step is retried")
     retry_delay: float = Field(default=5.0, description="seconds, doubled with every retry")
 
-    def project(self) -> Project:
+    def project(self) -> MeltanoProject:
         """Return the Meltano project of the current directory."""
         return project(self.tap, self.loader, self.environment)
 

@@ -1,7 +1,7 @@
 """The shards of a Meltano project: parallel runs that share the repositories, and their states.
 
 Runs the command ``meltano`` in the current directory, or in ``MELTANO_PROJECT_ROOT``. Does not know
-what decides when a shard runs; ``dagster.py`` is one such engine. ``dagster.md`` describes both.
+what decides when a shard runs: ``dagster.py`` can, and ``dagster.md`` describes both.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Project:
+class MeltanoProject:
     """A pipeline of a Meltano project, and where the project keeps its files."""
 
     environment: str
@@ -58,7 +58,7 @@ class Shard:
 
     index: int
     count: int
-    project: Project
+    project: MeltanoProject
 
     def __str__(self) -> str:
         return f"shard {self.index} of {self.count}"
@@ -166,7 +166,7 @@ class Shard:
             yield lock.fileno()
 
 
-def project(tap: str, loader: str, environment: str | None = None) -> Project:
+def project(tap: str, loader: str, environment: str | None = None) -> MeltanoProject:
     """Return the Meltano project of this directory.
 
     Args:
@@ -190,7 +190,7 @@ def project(tap: str, loader: str, environment: str | None = None) -> Project:
         states = f"file://{root / 'state'}"  # not Path.as_uri: Meltano does not decode it
     elif not states.startswith("file:"):  # that one may depend on Meltano's directory
         states = None
-    return Project(environment, tap, loader, str(root), states)
+    return MeltanoProject(environment, tap, loader, str(root), states)
 
 
 def _directory() -> Path:
