@@ -153,7 +153,7 @@ class _Check:
         if sample and (head := sample.found.latest_commit):
             branch = f"default branch {printable(str(sample.found.display_id))} at {head[:11]}"
             rows = counted(sample.rows, "commit")
-            self._tell(f"Test read: {sample.repository}, {branch}, first page with {rows}")
+            self._tell(f"Test read: {sample.repository}, {branch}, {rows} on the first page")
 
     def _gap(self, latency: float, started: float) -> float:
         """Return about how many seconds a sync would leave between two requests."""

@@ -103,9 +103,9 @@ SETTINGS = _schema(
             "Longest single wait, in seconds, that the tap accepts from Retry-After."
         ),
         th.Property("ca_bundle", TEXT, title="CA bundle"): (
-            "PEM file with the CA certificates to trust, for this tap only. If not set, "
-            "REQUESTS_CA_BUNDLE applies, else the certificates of the system and of Python's "
-            "certifi."
+            "PEM file with the CA certificates to trust, for this tap only. If not set, those in "
+            "REQUESTS_CA_BUNDLE are trusted or, without that variable, those of the system and of "
+            "Python's certifi."
         ),
         th.Property("client_certificate", TEXT, title="Client certificate"): (
             "PEM file with the client certificate, with or without its key."

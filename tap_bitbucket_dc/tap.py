@@ -7,7 +7,9 @@ import signal
 from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
 
 from singer_sdk import Tap
+from singer_sdk.configuration._dict_config import parse_environment_config
 from singer_sdk.exceptions import ConfigValidationError
+from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 
 from tap_bitbucket_dc import catalogs, command, redaction, unused_settings
@@ -15,7 +17,7 @@ from tap_bitbucket_dc.bitbucket import errors
 from tap_bitbucket_dc.extract.crawl import Wanted
 from tap_bitbucket_dc.extract.filters import Filters
 from tap_bitbucket_dc.metrics import Metrics
-from tap_bitbucket_dc.secret_settings import hide_settings, require_seed
+from tap_bitbucket_dc.secret_settings import PREFIX, hide_settings, require_seed
 from tap_bitbucket_dc.settings import SETTINGS, without_secret
 from tap_bitbucket_dc.signals import end_at_once
 from tap_bitbucket_dc.state import RESTORE, State, unwrapped, validate
@@ -123,6 +125,16 @@ class TapBitbucketDC(Tap):
         signal.signal(signum, signal.SIG_DFL)
         # Last, because standard error may be full.
         self.logger.warning("Received %s: stopping", signal.Signals(signum).name)
+
+    @classproperty
+    def _env_var_config(cls) -> dict[str, Any]:  # noqa: N805 as in the SDK
+        cls.append_builtin_config(cls.config_jsonschema)
+        found: dict[str, Any] = {}
+        # One by one: the SDK does not say which of them cannot be parsed.
+        for name, schema in cls.config_jsonschema["properties"].items():
+            with command.usable(f"`{PREFIX}{name.upper()}`"):
+                found |= parse_environment_config({"properties": {name: schema}}, PREFIX)
+        return found
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         hide_settings(self._config)

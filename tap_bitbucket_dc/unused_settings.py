@@ -29,10 +29,10 @@ SHORT = {"shard": "shard_index", "shards": "shard_count"}
 """Names that are less alike, and too grave to be overlooked."""
 
 DECLARE = (
-    "Declare it under `settings` of the plugin in meltano.yml. The plugin file of the tap, for "
-    "`meltano add --from-ref`, declares all settings."
+    "Declare it under `settings` of the plugin in meltano.yml. The tap's plugin file, which "
+    "`meltano add --from-ref` reads, declares all settings."
 )
-GIVE = "Set it in the configuration file, or add `--config ENV` to read environment variables."
+GIVE = "To read environment variables, add `--config ENV`; otherwise use the configuration file."
 
 
 class Unused(NamedTuple):
@@ -45,7 +45,7 @@ class Unused(NamedTuple):
 
     what: str
     meant: str = ""
-    remedy: str = "Correct its name; `tap-bitbucket-dc --about` lists the settings."
+    remedy: str = "Correct the spelling; `tap-bitbucket-dc --about` lists the settings."
 
 
 def find(

@@ -28,7 +28,7 @@ from tap_bitbucket_dc.redaction import hidden
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
 _LONGEST_MESSAGE = 500  # characters
 
-CHECK_NETWORK = "Check `base_url`, network, proxy (HTTPS_PROXY) and firewall."
+CHECK_NETWORK = "Check `base_url`, the network, the proxy (HTTPS_PROXY) and the firewall."
 NOT_BITBUCKET = "Set `base_url` to the address at which Bitbucket opens in the browser."
 
 Kind = TypeVar("Kind", bound="BitbucketError")

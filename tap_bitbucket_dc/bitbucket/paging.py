@@ -81,7 +81,7 @@ def page_of(
         rows = found.get("values", ())
         last, next_start = found.get("isLastPage") is True, found.get("nextPageStart")
         if not isinstance(rows, list) or not all(isinstance(each, dict) for each in rows):
-            what = f"The response from {url} has no `values` list of objects."
+            what = f"The response from {url} has no list of objects in `values`."
             raise SkippableError(what, url=url)
     if len(rows) > most:
         what = f"The response from {url} has {len(rows):,} rows, but only {most:,} were requested."

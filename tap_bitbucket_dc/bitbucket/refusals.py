@@ -29,7 +29,7 @@ sourcebot-dev/sourcebot, which checks its login there.
 
 REFUSALS = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
-RATE_LIMITED = "Set a lower `requests_per_second`, or ask for an exemption; run again."
+RATE_LIMITED = "Set or lower `requests_per_second`, or ask for an exemption, then run again."
 CAPTCHA = "Log in once in the browser as this user and solve the captcha."
 GRANT = "Have an administrator grant the user (or token) read permission."
 LICENCE = "Have an administrator give the user a licence for Bitbucket."

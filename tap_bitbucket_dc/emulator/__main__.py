@@ -1,4 +1,4 @@
-"""Emulate a Bitbucket Data Center until stopped. The first line of output is its base URL."""
+"""Emulate a Bitbucket Data Center server. The first line of output is its base URL."""
 
 from __future__ import annotations
 

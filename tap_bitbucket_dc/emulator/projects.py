@@ -234,5 +234,7 @@ def _distinct(ids: dict[str, int]) -> None:
         other = owners.setdefault(id_, directory)
         # A directory that was moved during the search may have been found in both places.
         if other != directory and all(Path(place).exists() for place in (other, directory)):
-            message = f"{directory} and {other} have the same id {id_}: give one of them another"
+            message = (
+                f"{directory} and {other} have the same id {id_}: give one of them a different id"
+            )
             raise SameIdError(message)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 
 MERGE = (
-    "Merge the states of all shards into one and print it, to change the number of shards: each of "
-    "the new shards starts from the merged state and continues with its own part."
+    "Merge the states of all shards into one and print it. Use this to change the number of "
+    "shards: each new shard starts from the merged state and continues with its own part."
 )
 FILE = "state of one shard, as the tap writes it or as `meltano state get` prints it"
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 NOT_RUN = (
-    "if its shard has not run yet, let it run first, or leave the file out; then that shard reads "
-    "its repositories in full"
+    "if its shard has not run yet, run it first, or leave the file out, in which case the "
+    "repositories of that shard are read in full"
 )
 
 

@@ -165,6 +165,14 @@ def test_settings_may_come_from_the_environment(bitbucket: Bitbucket) -> None:
     assert bitbucket.most_at_once <= 2
 
 
+@pytest.mark.parametrize(("name", "value"), [("CONCURRENCY", "eight"), ("STREAM_MAPS", "{")])
+def test_a_variable_that_cannot_be_parsed_is_named(name: str, value: str) -> None:
+    variable = f"TAP_BITBUCKET_DC_{name}"
+    done = singer.command("--config", "ENV", env={**os.environ, variable: value})
+    assert done.returncode == 1
+    assert f"invalid_config: `{variable}` cannot be used: " in done.stderr.splitlines()[-1]
+
+
 @pytest.mark.parametrize("value", [None, []])
 def test_an_empty_filter_is_none(sync: Sync, value: Any) -> None:
     settings = dict.fromkeys(

@@ -258,7 +258,7 @@ def test_the_command_says_what_to_do_about_a_shard_that_has_not_run_yet(
     file = tmp_path / "1.json"
     if text is not None:
         file.write_text(text)
-    assert "if its shard has not run yet, let it run first" in merge_command(file).stderr
+    assert "if its shard has not run yet, run it first" in merge_command(file).stderr
 
 
 @pytest.mark.parametrize("text", ["[]", "null", '"state"'])

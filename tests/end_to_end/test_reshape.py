@@ -118,7 +118,7 @@ def test_a_shard_that_has_not_run_is_named_and_nothing_changes(place: Path) -> N
     old, new = shards(2), shards(3)
     run(old[0])
     before = {path: path.read_text() for path in place.rglob("dev:*")}
-    with pytest.raises(StateError, match=r"no state of shard 1 of 2 .*`count: 2` first"):
+    with pytest.raises(StateError, match=r"no state for shard 1 of 2 .*`count: 2` first"):
         reshape(old, new)
     assert {path: path.read_text() for path in place.rglob("dev:*")} == before
 
@@ -131,7 +131,7 @@ def test_states_of_earlier_numbers_are_no_sign_of_a_crash() -> None:
     run(old[0])
     file(old[0]).write_text(file(old[0]).read_text().replace(A, B))
     after = heads(old[0])
-    with pytest.raises(StateError, match="no state of shard 1 of 2 "):
+    with pytest.raises(StateError, match="no state for shard 1 of 2 "):
         reshape(old, new)
     assert heads(old[0]) == after
 
@@ -157,7 +157,7 @@ def test_an_ordinary_run_keeps_its_state_where_meltano_does(place: Path) -> None
     [single] = shards(1)
     run(single)
     assert [path.parent for path in place.rglob("dev:*")] == [place / ".meltano" / "system"]
-    with pytest.raises(StateError, match=r"to-target-postgres\. Run the job"):
+    with pytest.raises(StateError, match=r"to-target-postgres\. To keep it, run the job"):
         check_no_other_states(shards(2))
 
 

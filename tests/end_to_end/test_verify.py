@@ -296,7 +296,7 @@ def test_a_list_of_commits_that_lacks_one_is_no_difference(place: Place) -> None
     assert found.named == {"P1/r1": "1 missing"}
     assert found.code == "unavailable"
     assert "P2/r2" in found.log
-    assert found.last_line.endswith(": 1 differ, 1 failed")
+    assert found.last_line.endswith(": 1 differs, 1 failed")
 
 
 def test_filters_and_shards_choose_what_is_compared(place: Place) -> None:
@@ -331,7 +331,7 @@ def test_a_history_that_was_rewritten_and_collected_is_named(own_place: Place) -
     found = own_place.verify()
     assert found.exit_code == 1
     assert list(found.named) == ["P1/r1"]
-    assert "history was rewritten since" in found.named["P1/r1"]
+    assert "history has been rewritten since" in found.named["P1/r1"]
 
 
 def test_a_repository_without_access_is_no_difference(place: Place) -> None:

@@ -20,9 +20,10 @@ from tap_bitbucket_dc.bitbucket import Ahead, Client, Options, errors
 from tap_bitbucket_dc.bitbucket.errors import printable
 from tap_bitbucket_dc.extract.crawl import Crawl, Wanted
 from tap_bitbucket_dc.extract.filters import Filters
+from tap_bitbucket_dc.extract.outcome import counted
 from tap_bitbucket_dc.extract.prefetch import Prefetch
 from tap_bitbucket_dc.settings import require_one_login, start_date
-from tap_bitbucket_dc.warehouse.verify.differences import Difference, Result
+from tap_bitbucket_dc.warehouse.verify.differences import Difference, Result, differ
 from tap_bitbucket_dc.warehouse.verify.listed import listed
 from tap_bitbucket_dc.warehouse.verify.loaded import Held
 
@@ -198,8 +199,8 @@ class Verification:
             return self._by_id(repository, held, found)
         except (errors.NoSuchCommitError, errors.NoDefaultBranchError):
             why = (
-                f"Bitbucket has no commit {printable(held.head)}, its latest one when it was "
-                "loaded: history was rewritten since. Load again, then verify"
+                f"Bitbucket has no commit {printable(held.head)}, which was the head when the "
+                "repository was loaded: history has been rewritten since. Load again, then verify"
             )
             return Finding(Difference(str(repository), repository.id, "rewritten", why))
 
@@ -252,16 +253,11 @@ class Verification:
         if now - self._logged >= INTERVAL:
             self._logged = now
             logger.info(
-                "%s of %s repositories, %s requests, %s differ",
-                *(
-                    f"{number:,}"
-                    for number in (
-                        self.result.repositories,
-                        self._crawl.listing.known,
-                        self._client.requests,
-                        len(self.result.differences),
-                    )
-                ),
+                "%s of %s, %s, %s",
+                f"{self.result.repositories:,}",
+                counted(self._crawl.listing.known, "repository"),
+                counted(self._client.requests, "request"),
+                differ(len(self.result.differences)),
             )
 
 

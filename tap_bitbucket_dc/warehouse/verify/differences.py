@@ -10,6 +10,11 @@ from tap_bitbucket_dc.extract.outcome import counted
 SHOWN = 5  # ids of each kind in the text
 
 
+def differ(number: int) -> str:
+    """Return how many repositories differ."""
+    return f"{number:,} {'differs' if number == 1 else 'differ'}"
+
+
 class Difference(NamedTuple):
     """A repository that differs between the warehouse and Bitbucket."""
 
@@ -95,7 +100,7 @@ class Result:
         """The last line of the output."""
         found = "all equal"
         if self._counting:
-            found = f"{len(self._counting):,} differ"
+            found = differ(len(self._counting))
         elif not self.is_complete:
             found = "no difference so far"
         notes = {"inaccessible": self.inaccessible, "failed": self.failed}
