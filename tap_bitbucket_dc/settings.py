@@ -60,11 +60,11 @@ SETTINGS = _schema(
             "Keys or globs of projects to skip."
         ),
         th.Property("repositories", NAMES, title="Repositories"): (
-            "KEY/slug or globs such as PAY/* of the repositories to read. All if not set. A "
+            "Repositories to read, as KEY/slug or globs such as PAY/*. All if not set. A "
             "pattern without a wildcard that matches nothing is an error."
         ),
         th.Property("exclude_repositories", NAMES, title="Excluded repositories"): (
-            "KEY/slug or globs of repositories to skip."
+            "Repositories to skip, as KEY/slug or globs."
         ),
         th.Property("personal_projects", FLAG, title="Personal projects", default=False): (
             "Whether to read all personal projects, not only those named with ~ in a pattern."
@@ -117,8 +117,8 @@ SETTINGS = _schema(
             "Whether to check the server's certificate. Keep it on."
         ),
         th.Property("batch_config", BATCH, title="BATCH"): (
-            "Write files and BATCH messages instead of RECORD messages: encoding (format jsonl; "
-            "compression none or gzip) and storage (root, a directory or URL; prefix)."
+            "Write files and BATCH messages instead of RECORD messages: encoding (format: jsonl; "
+            "compression: none or gzip) and storage (root: a directory or URL; prefix)."
         ),
         th.Property("allow_http", FLAG, title="Allow http://", default=False): (
             "Whether to accept http:// to a host other than the local machine. The token or "

@@ -223,7 +223,7 @@ def check_no_other_states(shards: Sequence[Shard]) -> None:
     )
     if others:
         raise StateError(
-            f"there is a state for another number of shards: {', '.join(others)}. To keep "
+            f"there is a state for a different number of shards: {', '.join(others)}. To keep "
             "it, run the job `reshape_shards`; to read everything again, clear it with `meltano "
             "state clear`"
         )

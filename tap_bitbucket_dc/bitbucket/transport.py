@@ -149,11 +149,11 @@ class Transport:
             location = answer.headers.get("Location", "")
             target = _inside(f"{self.base_url}/rest/api/", url, location)
             if target is None:
-                break
+                where = re.sub(r"//[^/]*@", "//", re.split(r"[?#]", location[:LONGEST_PLACE])[0])
+                what = f"{answer.url} redirects to {where}, outside of the REST API."
+                raise answer.error(errors.RedirectError, what=what)
             url = target
-        where = re.sub(r"//[^/]*@", "//", re.split(r"[?#]", location[:LONGEST_PLACE])[0])
-        what = f"{answer.url} redirects to {where or 'nowhere'}, outside of the REST API."
-        raise answer.error(errors.RedirectError, what=what)
+        raise answer.error(errors.RedirectError, what=f"{answer.url} redirects too many times.")
 
     def _send(self, url: str) -> Answer:
         self.usage.sent()

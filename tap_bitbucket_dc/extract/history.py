@@ -139,7 +139,7 @@ class History:
             raise self.incomplete({old})
         logger.warning(
             "%s was rewritten and its former commits were garbage-collected. %s remain marked "
-            "as on the default branch",
+            "as being on the default branch",
             self._repository,
             which,
         )
@@ -248,7 +248,7 @@ class History:
             marked += len(values)
             yield values
         if marked != len(gone):
-            what = f"Bitbucket sent different lists of the commits removed from {self._repository}."
+            what = f"Bitbucket sent two different lists of commits removed from {self._repository}."
             raise errors.SkippableError(what, url=self._repository.url or "")
 
     def complete(self, seen: Ancestry, until: str) -> Iterator[list[Commit]]:

@@ -137,7 +137,7 @@ class Visit:
             self._history.require_same_repository()
             logger.warning(
                 "%s was rewritten before it had been fully read: commits removed in between may "
-                "still be marked as on the default branch",
+                "still be marked as being on the default branch",
                 self._repository,
             )
             yield from self._restored()

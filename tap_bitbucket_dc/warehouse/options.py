@@ -13,8 +13,8 @@ PRINT = (
 )
 COMMENTS = "write the descriptions of the tables and columns into the database"
 WEEKS = (
-    "number of weeks to show; figures are compared with those of the same number of weeks before "
-    "them; default: 52"
+    "number of weeks to show; figures are compared with those of the same number of preceding "
+    "weeks; default: 52"
 )
 CONFIG = (
     "the tap's configuration file, or ENV (the default) for environment variables "

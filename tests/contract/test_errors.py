@@ -359,7 +359,9 @@ def test_a_redirect_within_the_rest_api_is_followed(bitbucket: Bitbucket, sync: 
 def test_a_redirect_in_a_circle_ends(bitbucket: Bitbucket, sync: Sync) -> None:
     here = f"{bitbucket.url}/rest/api/1.0/projects"
     bitbucket.faults.append(redirect(here, times=None))
-    assert sync().code == "not_bitbucket"
+    output = sync()
+    assert output.code == "not_bitbucket"
+    assert "redirects too many times." in output.last_line
     assert len(bitbucket.requests) < 10
 
 

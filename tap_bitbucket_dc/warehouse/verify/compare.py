@@ -238,7 +238,7 @@ class Verification:
                     result.differences.append(finding.difference)
                     self._on_difference(finding.difference)
                 if finding.inaccessible:
-                    logger.warning("%s was inaccessible when it was loaded: not compared", name)
+                    logger.warning("%s was inaccessible during the load: not compared", name)
                 if finding.refusal or finding.inaccessible:
                     result.inaccessible.append(name)
                 elif not finding.excluded:

@@ -102,7 +102,7 @@ class Result:
         if self._counting:
             found = differ(len(self._counting))
         elif not self.is_complete:
-            found = "no difference so far"
+            found = "no differences so far"
         notes = {"inaccessible": self.inaccessible, "failed": self.failed}
         others = "".join(f", {len(names):,} {note}" for note, names in notes.items() if names)
         return (
