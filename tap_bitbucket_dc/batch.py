@@ -235,5 +235,6 @@ class BatchWriter(MessageWriter):
         batch.lines, batch.rows = bytearray(), 0
 
     def _is_enough(self) -> bool:
-        # Else, with many small repositories, the size of all STATE would grow with their square.
+        # With many small repositories, the total size of all STATE messages would otherwise grow
+        # with the square of their number.
         return 0 < self._bytes_in_files >= TIMES_STATE * self._state_size

@@ -22,7 +22,7 @@ SELECT = (
 
 
 def complete(catalog: Catalog, streams: Iterable[Stream]) -> None:
-    """Add what a catalog omits: other streams, deselected, and everything that keys require."""
+    """Add the streams that a catalog omits, as deselected, and everything that keys require."""
     for stream in streams:
         keys = list(stream.primary_keys or ())
         entry = catalog.get_stream(stream.name)

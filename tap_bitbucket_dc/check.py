@@ -58,7 +58,7 @@ class _Probe(NamedTuple):
     rows: int = 0
     """Commits on the first page."""
     pages: int = 0
-    """Pages of a first sync, as far as the server tells."""
+    """Pages that a first sync would read; an estimate if the server reports no count."""
 
 
 def check(config: Mapping[str, Any], tell: Callable[[str], object]) -> None:

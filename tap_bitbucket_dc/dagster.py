@@ -42,7 +42,7 @@ except ModuleNotFoundError as missing:
 
 
 class Pipeline(ConfigurableResource[None]):
-    """What each shard runs, and how many times it is tried."""
+    """What each shard runs, and how many times it is retried."""
 
     tap: str = Field(default="tap-bitbucket-dc")
     loader: str = Field(default="target-postgres")
@@ -56,7 +56,7 @@ class Pipeline(ConfigurableResource[None]):
 
     @contextmanager
     def retried(self, context: OpExecutionContext, what: object) -> Iterator[None]:
-        """Let Dagster try again what failed; the last failure names it."""
+        """Have Dagster retry a step that fails; the final failure names ``what``."""
         try:
             yield
         except MeltanoError as error:
@@ -76,7 +76,7 @@ class Load(Config):
 
 
 class Reshape(Config):
-    """From how many shards to how many; 1 is an ordinary ``meltano run``."""
+    """The old and the new number of shards; 1 is an ordinary ``meltano run``."""
 
     from_count: int = Field(ge=1)
     to_count: int = Field(ge=1)

@@ -1,4 +1,4 @@
-"""Runs the command ``meltano``, and ends with it whatever it has started."""
+"""Runs the command ``meltano``; when it ends, everything that it has started is killed."""
 
 from __future__ import annotations
 

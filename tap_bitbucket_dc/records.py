@@ -62,7 +62,7 @@ def default_branch(repository: Repository, project_key: str, found: DefaultBranc
 
 
 def _columns(schema: dict[str, Any], found: object) -> Record:
-    """Return all columns of a stream; those that an object has no attribute for are null."""
+    """Return all columns of a stream; a column is null if the object has no such attribute."""
     return {name: getattr(found, name, None) for name in schema["properties"]}
 
 

@@ -23,7 +23,7 @@ MASK = "***"
 MOST_GROUPS = 16  # groups of secrets registered together, such as those of one configuration
 LONGEST_TEXT = 100_000  # characters; what follows them is cut off
 SHORT = 6  # characters; a shorter secret is removed only where it is a whole word
-FRAGMENT = 12  # characters at either end of a secret that are removed as well
+FRAGMENT = 12  # characters at either end of a secret that are removed even without the rest
 OUR_WORDS = frozenset({"token", "password", "username"})
 """Names of settings: printed even if somebody uses one of them as a secret."""
 
@@ -57,7 +57,7 @@ def hide_login(username: str, password: str) -> None:
 
 
 def hide_url(url: str) -> None:
-    """Register the password in a URL, however malformed, and the parts a parser may make of it."""
+    """Register the password in a URL, however malformed, and parts that a parser may split off."""
     if not (found := _URL_LOGIN.match(url.strip())):
         return
     username, _, password = found[1].partition(":")

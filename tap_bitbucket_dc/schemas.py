@@ -1,7 +1,7 @@
 """The columns of each stream, with their descriptions; ``records`` fills them.
 
 All names are in snake_case and need no quotes in SQL. Every column except the keys may be null,
-because Bitbucket omits what it does not have. README.md repeats the descriptions.
+because Bitbucket omits what it does not have. streams.md repeats the descriptions.
 """
 
 from __future__ import annotations

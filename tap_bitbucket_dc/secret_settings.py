@@ -57,7 +57,7 @@ def require_seed(config: Mapping[str, Any]) -> None:
 
 
 def _secrets(value: object) -> Iterator[str]:
-    """Yield the texts that are secret by their name or their format."""
+    """Yield the texts that are secret by name or format; register the logins in URLs."""
     if isinstance(value, dict):
         for name, item in value.items():
             yield from redaction.texts(item) if _SECRET.search(str(name)) else _secrets(item)

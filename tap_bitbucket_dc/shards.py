@@ -1,7 +1,7 @@
 """The shards of a Meltano project: parallel runs that share the repositories, and their states.
 
-Runs the command ``meltano`` in the current directory, or in ``MELTANO_PROJECT_ROOT``. Does not know
-what decides when a shard runs: ``dagster.py`` can, and ``dagster.md`` describes both.
+Runs the command ``meltano`` in the current directory, or in ``MELTANO_PROJECT_ROOT``. When a
+shard runs is decided elsewhere, for example by ``dagster.py``; see ``dagster.md``.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class MeltanoProject:
     root: str
     """Meltano's directory, usually ``.meltano``."""
     states: str | None
-    """URI for the states of shards. None if Meltano's own settings keep them in one place."""
+    """URI for the states of shards. None if Meltano's own settings suit all shards."""
 
     @property
     def pipeline(self) -> str:
@@ -80,7 +80,7 @@ class Shard:
         return root / "shards" / self.suffix if self.suffix else root
 
     def create_tables(self) -> None:
-        """Create the tables: shards that did so at the same time would fail.
+        """Create the tables in advance: shards that created them at the same time would fail.
 
         Raises:
             MeltanoError: The tap or the loader failed, or another job runs this shard.
@@ -149,7 +149,7 @@ class Shard:
 
     @contextmanager
     def alone(self) -> Iterator[int]:
-        """Keep other jobs from this shard for as long as a process has the yielded file open."""
+        """Lock out other jobs until no process has the file of the yielded descriptor open."""
         self.directory.mkdir(parents=True, exist_ok=True)
         for plugins in PLUGINS:  # installed once for all shards
             installed, link = Path(self.project.root, plugins), self.directory / plugins
@@ -205,7 +205,7 @@ def _directory() -> Path:
 
 
 def check_no_other_states(shards: Sequence[Shard]) -> None:
-    """Refuse shards whose repositories have their state under another number of shards.
+    """Raise an error if there are states that belong to a different number of shards.
 
     Raises:
         MeltanoError: Meltano failed.
@@ -232,7 +232,7 @@ def check_no_other_states(shards: Sequence[Shard]) -> None:
 def reshape(old: Sequence[Shard], new: Sequence[Shard]) -> None:
     """Move the states of the old shards to the new ones.
 
-    Nothing is cleared before the new shards have all of it, so this can be repeated after a crash.
+    No state is cleared before all new states are written, so this can be repeated after a crash.
 
     Raises:
         ConfigError: A state is malformed.

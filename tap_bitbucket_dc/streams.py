@@ -31,19 +31,19 @@ if TYPE_CHECKING:
     from tap_bitbucket_dc.sync import Sync
 
     Row = dict[str, Any]
-    """Of a parent: what its children need, and ``post_process`` turns into its record."""
+    """A parent's row: what its children need, and what ``post_process`` turns into its record."""
 
 QUIET = (BitbucketError, OSError, AbortedSyncFailedException, AbortedSyncPausedException)
 
 
 class BitbucketStream(Stream):
-    """The few places where the SDK's behaviour is changed.
+    """Changes the SDK's behaviour in a few places.
 
-    Its STATE after each child sync, SCHEMA for each parent and search of all partitions for each
-    record would make time and size grow with the square of the number of repositories.
+    The SDK writes STATE after each child sync and SCHEMA for each parent, and searches all
+    partitions for each record: cost would grow with the square of the number of repositories.
     """
 
-    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # `records` makes them conform
+    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # `records` already makes values conform
     state_partitioning_keys: Sequence[str] = ()
     run: Sync
     given: Context
@@ -56,14 +56,14 @@ class BitbucketStream(Stream):
         return {name: value for name, value in context.items() if name.endswith("_id")}
 
     def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:  # noqa: ANN401
-        """Log a message of the SDK; those that it logs for each context only at DEBUG."""
+        """Log a message of the SDK, but at DEBUG what it would log for each context."""
         # A BitbucketError is reported once, with its code, when the run ends.
         if level == logging.INFO or isinstance(sys.exc_info()[1], QUIET):
             level = logging.DEBUG
         super().log(message, *args, level=level, **kwargs)
 
     def get_replication_key_signpost(self, context: Context | None = None) -> None:
-        """Return None: the bookmark is a commit, which no date limits."""
+        """Return None: the bookmark is a commit, so there is no latest date to limit it to."""
 
     def get_batch_config(self, config: Mapping[str, Any]) -> None:
         """Return None: the message writer makes the files, because they span contexts."""
@@ -158,7 +158,7 @@ class Projects(BitbucketStream):
         return records.project(row["project"])
 
     def _record_writer(self) -> Callable[[Record], None]:
-        """Return a way to write the projects of this shard; it reads from all."""
+        """Return a function that writes only this shard's projects; a shard reads all projects."""
         write, ours = super()._record_writer(), self.run.filters.shard
         return lambda record: write(record) if ours(record["id"]) else None
 

@@ -53,7 +53,7 @@ class Stop:
         threading.Thread(target=self._watch, args=[signal], daemon=True).start()
 
     def _watch(self, signal: int) -> None:
-        """End the process if the target does not read: the main thread would wait in vain."""
+        """End the process if the main thread does not do so in time: the target may not read."""
         end = time.monotonic() + MOST_PATIENCE
         while (now := time.monotonic()) < min(end, (self._writer.waiting_since or now) + PATIENCE):
             time.sleep(0.1)

@@ -173,7 +173,7 @@ class TapBitbucketDC(Tap):
     @classmethod
     def cb_config(cls, *args: Any) -> Any:  # noqa: ANN401 as the SDK has them
         """Return the configuration; raises ConfigError if a file is not a JSON object."""
-        # An error about a file of such a name would print the configuration.
+        # Such a path is the configuration itself, and an error about the file would print it.
         if any("{" in path or "\n" in path for path in args[-1]):
             raise errors.ConfigError("`--config` takes the path of a file, or ENV, not JSON.")
         with command.usable("`--config`: the file", command.CHECK_FILE):

@@ -31,7 +31,7 @@ def co_authors(message: str) -> list[str]:
 def _trailers(message: str) -> list[tuple[str, str]]:
     """Return the trailers with their keys in lower case; "" for a line that git wrote without one.
 
-    A line that begins with white space belongs to the trailer above it, else to the text. Text may
+    A line that begins with white space belongs to the trailer or the text above it. Text may
     be among the trailers only if git wrote one of them and at least a quarter of the lines are
     trailers.
     """
@@ -54,7 +54,7 @@ def _trailers(message: str) -> list[tuple[str, str]]:
 
 
 def _last_paragraph(lines: list[str]) -> list[str]:
-    """Return the lines of the last paragraph, none if it is the first one, too."""
+    """Return the lines of the last paragraph, or none if it is also the first one."""
     while lines and (lines[-1].startswith("#") or not lines[-1].strip(_BLANKS)):
         lines.pop()
     blank = [number for number, line in enumerate(lines) if not line.strip(_BLANKS)]

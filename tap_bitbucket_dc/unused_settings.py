@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 MELTANO_PLUGIN = ("MELTANO_EXTRACTOR_NAME", "MELTANO_EXTRACTOR_NAMESPACE")
 OF_THE_SDK = "LOGLEVEL"
 OBJECTS = ("_config", "_maps")
-"""How the names of settings end that are objects."""
+"""Endings of the names of those settings that are objects."""
 
 ALIKE = 0.75
 """``project`` and ``projects`` are more alike than this, ``prod_token`` and ``token`` less."""
 
 SHORT = {"shard": "shard_index", "shards": "shard_count"}
-"""Names that are less alike, and too grave to be overlooked."""
+"""Wrong names that are less alike, but too consequential to be overlooked."""
 
 DECLARE = (
     "Declare it under `settings` of the plugin in meltano.yml. The tap's plugin file, which "
@@ -51,7 +51,7 @@ class Unused(NamedTuple):
 def find(
     config: Mapping[str, Any], environment: Mapping[str, str], known: Collection[str]
 ) -> list[Unused]:
-    """Return what was set without effect.
+    """Return the settings and variables that were given and have no effect.
 
     Args:
         config: The settings as the user gave them, without defaults.
@@ -123,13 +123,13 @@ def _variables(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for variable, value in environment.items():
         prefix = max((p for p in prefixes if variable.startswith(p)), key=len, default="")
         name = variable.removeprefix(prefix)
-        # With two underscores, Meltano names what it needs itself, such as __SELECT.
+        # Names with two underscores are Meltano's own, such as __SELECT.
         if prefix and value and name != OF_THE_SDK and "__" not in f"_{name}":
             yield variable, name
 
 
 def _names(value: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Yield the names of settings, and of what their objects contain, as variables have them."""
+    """Yield the names of settings and of the members of objects, as in environment variables."""
     for key, item in value.items():
         name = f"{prefix}{_as_variable(key)}"
         yield name

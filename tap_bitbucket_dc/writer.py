@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tap_bitbucket_dc.state import State
 
 LEAST_BYTES = 256 * 1024  # of records between two STATE messages
-TIMES_STATE = 40  # bytes of records for each byte of STATE, so that all STATE stays linear
+TIMES_STATE = 40  # bytes of records per byte of STATE, so that the total of STATE stays linear
 CHUNK = 64 * 1024  # bytes written at once: the capacity of a pipe
 MOST_SECONDS = 20.0  # that records wait, and thus between two STATE messages
 
@@ -41,7 +41,7 @@ class MessageWriter(GenericSingerWriter[bytes, "Message"]):
         self._state_size = 0
         self._broken = False
         self.waiting_since: float | None = None
-        """Since when a write has been blocked by the target; None if none is."""
+        """When the current write to the target began (monotonic seconds); None if there is none."""
         self._flushed_at = time.monotonic()
         self._encoder = msgspec.json.Encoder(enc_hook=str)
 

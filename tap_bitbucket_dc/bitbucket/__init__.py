@@ -9,7 +9,8 @@
             for repository in bitbucket.repositories(project):
                 print(repository, repository.clone_url("ssh"))
 
-Only reads. Safe to use from many threads. Does not know Singer, nor anything else of this tap.
+A client only reads, and is safe to use from many threads. This package does not know Singer. Of the
+rest of the tap, it uses only ``redaction``.
 """
 
 from tap_bitbucket_dc.bitbucket import errors

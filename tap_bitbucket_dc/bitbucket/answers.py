@@ -1,6 +1,7 @@
 """The answer to a request: its body, decompressed up to a limit, and its JSON.
 
-Does not know what it means, but for the list of errors that all of Bitbucket's refusals have.
+This module does not interpret the answer, except for the list of errors that Bitbucket's own
+refusals contain.
 """
 
 from __future__ import annotations
@@ -35,11 +36,11 @@ SMALLER = "Set a smaller `page_size`, or look at what the server returns for thi
 
 SMALL = 128 * 1024  # bytes of JSON
 LARGE = 2 * 1024 * 1024  # bytes of JSON; a page of 1,000 commits has about one million
-COMMON_VALUE = 32  # bytes for each number, text, list or object of a page of commits
-LEAST_VALUE = 8  # bytes for each, on average, in anything that Bitbucket sends
+COMMON_VALUE = 32  # bytes of JSON per value (number, text, list, object) of a page of commits
+LEAST_VALUE = 8  # bytes of JSON per value; on average, anything that Bitbucket sends has more
 
 _ONE_AT_A_TIME = threading.Lock()
-"""Parsed by ``json``, a text takes many times its memory; in parallel it would not be faster."""
+"""``json`` takes many times the memory of the text it parses, and is no faster in parallel."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,12 @@ class Answer:
 
     @property
     def is_json(self) -> bool:
-        """Whether its Content-Type is JSON, unlike that of a proxy's or login page."""
+        """Whether the Content-Type is JSON; that of a login page or of a proxy's page is not."""
         return "json" in self.headers.get("Content-Type", "").lower()
 
     @functools.cached_property
     def errors(self) -> tuple[tuple[str, str], ...]:
-        """The Java class and the message of each error, "" for what is missing.
+        """The Java class and the message of each error; either is "" if it is missing.
 
         ``{"errors": [{"context": null, "message": "…", "exceptionName":
         "com.atlassian.bitbucket.commit.NoSuchCommitException"}]}``
@@ -76,17 +77,17 @@ class Answer:
         )
 
     def names(self, *parts: str) -> bool:
-        """Return whether the class of any of its errors contains one of these."""
+        """Return whether the class name of any error contains one of these parts."""
         return any(part in name for part in parts for name, _ in self.errors)
 
     def error(self, kind: type[Kind], *, code: str = "", remedy: str = "", what: str = "") -> Kind:
-        """Return an error about it; ``what`` defaults to the status and the server's own words."""
+        """Return an exception; ``what`` defaults to the status and the server's own words."""
         what = what or self._sentence()
         return kind(what, code=code, remedy=remedy, url=self.url, status=self.status)
 
     def _sentence(self) -> str:
         words = [message or name for name, message in self.errors]
-        # Sent by the REST module for unknown paths, and by other Atlassian products for any error.
+        # The REST module sends this for unknown paths, other Atlassian products for any error.
         # Source: vriesdemichael/bitbucket-data-center-cli, OPENAPI-008.
         if not any(words) and isinstance(message := self._body.get("message"), str):
             words = [message]
@@ -106,13 +107,13 @@ class Answer:
 
 
 def read_body(response: requests.Response, url: str, largest: int) -> bytes:
-    """Return the body of an answer; of any but a 200, only the beginning.
+    """Return the body of an answer; if the status is not 200, only the beginning.
 
-    200 kB of gzip can contain 200 MB. So it is decompressed here, piece by piece, not by urllib3.
+    200 kB of gzip can contain 200 MB. So the body is decompressed piece by piece, not by urllib3.
 
     Raises:
-        SkippableError: A 200 has more than ``largest`` bytes, or an encoding not asked for.
-        HTTPError: It was cut off, or cannot be decompressed.
+        SkippableError: A 200 has more than ``largest`` bytes, or an unsupported encoding.
+        HTTPError: Of urllib3: the body was cut off, or cannot be decompressed.
     """
     status = response.status_code
     is_ok = status == HTTPStatus.OK
@@ -158,7 +159,7 @@ def _unpacked(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 class TooManyValuesError(json.JSONDecodeError):
-    """Parsing it would take many times the memory of its text."""
+    """Parsing the JSON would take many times the memory of its text."""
 
 
 def decode(body: bytes, decoder: Decoder[Any]) -> Any:  # noqa: ANN401 any JSON
@@ -189,7 +190,7 @@ def decode(body: bytes, decoder: Decoder[Any]) -> Any:  # noqa: ANN401 any JSON
 
 
 def _require_few_values(body: bytes, most: int) -> None:
-    # Each takes up to a hundred bytes, even if it has two.
+    # In memory, each value takes up to a hundred bytes, even if its JSON has only two.
     if sum(map(body.count, b",[{")) > most:
         raise TooManyValuesError("too many values", "", 0)
 

@@ -3,7 +3,7 @@
 Knows the resources and their addresses. Does not know what the objects are used for. Safe to use
 from many threads.
 
-Source: https://developer.atlassian.com/server/bitbucket/rest/v906/, in it intro (for personal
+Source: https://developer.atlassian.com/server/bitbucket/rest/v906/, the pages intro (for personal
 projects), api-group-project, api-group-repository and api-group-system-maintenance.
 """
 
@@ -45,7 +45,7 @@ class Client:
     UnavailableError or, if the answer is not as documented, a plain SkippableError.
 
     Attributes:
-        base_url: Of the server, without a trailing slash.
+        base_url: The server's base URL, without a trailing slash.
         login: What the answers so far reveal about the login.
         usage: How many requests were sent and answered so far.
     """
@@ -101,10 +101,10 @@ class Client:
     def projects(self, on_bad_row: OnBadRow | None = None) -> Iterator[Project]:
         """Yield the projects that the user may see, but no personal ones.
 
-        ``on_bad_row`` is called with a row that has no id or key, and the error, and the row is
-        left out. None raises the error.
+        A row without an id or key is left out, and ``on_bad_row`` is called with the row and the
+        error. If ``on_bad_row`` is None, the error is raised.
 
-        That personal ones are not included: github/gh-gei.
+        Source for the absence of personal projects: github/gh-gei.
         """
         try:
             yield from self._listed(Project, "projects", on_bad_row)
@@ -118,17 +118,17 @@ class Client:
     def all_repositories(self, on_bad_row: OnBadRow | None = None) -> Iterator[Repository]:
         """Yield every repository that the user may see, personal and archived ones too.
 
-        ``archived`` is ignored before 8.0, as unknown parameters are. That personal ones are
-        included: sourcegraph/sourcegraph.
+        Before 8.0, Bitbucket ignores ``archived``, as it ignores all unknown parameters. Source for
+        the presence of personal repositories: sourcegraph/sourcegraph.
         """
         return self._listed(Repository, "repos", on_bad_row, {"archived": "ALL"})
 
     def repositories(
         self, project: Project, on_bad_row: OnBadRow | None = None
     ) -> Iterator[Repository]:
-        """Yield the repositories of a project, archived ones too; ``project`` is theirs.
+        """Yield the repositories of a project, archived ones too, each with this ``project``.
 
-        That archived ones are included: jenkinsci/bitbucket-branch-source-plugin.
+        Source for the presence of archived ones: jenkinsci/bitbucket-branch-source-plugin.
         """
         path = f"projects/{ids.segment(project.path_key)}/repos"
         for repository in self._listed(Repository, path, on_bad_row):
@@ -187,12 +187,12 @@ class Client:
         new ones. Source: Javadoc of com.atlassian.bitbucket.commit.CommitOrder.
 
         Args:
-            until: A commit id. A branch could move between two pages, and its pages with it.
+            until: A commit id, not a branch, which could move between two pages.
             since: A commit id, None to go back to the first commit.
-            start: Where the first page starts, as a page before it said.
+            start: Where the first page starts: 0, or the ``next_start`` of an earlier page.
 
         Raises:
-            NoSuchCommitError: ``until`` or ``since`` is not in the repository, or not any more.
+            NoSuchCommitError: ``until`` or ``since`` is not, or is no longer, in the repository.
         """
         path = f"{ids.path_of(repository)}/commits"
         query, url = _range(until, since), self._reader.url(path)
@@ -203,15 +203,15 @@ class Client:
     def count_commits(
         self, repository: Repository, *, until: str, since: str | None = None
     ) -> int | None:
-        """Return the number of commits in a range, None if the server does not tell.
+        """Return the number of commits in a range, None if the server does not report it.
 
-        The server walks through all of them: too slow to ask for every repository.
+        The server walks through all of them, which is too slow to do for every repository.
         """
         total = self._counted(repository, until, since).get("totalCount")
         return total if type(total) is int else None
 
     def is_empty(self, repository: Repository, *, until: str, since: str) -> bool:
-        """Return whether a range has no commits, by its rows and its count, if there is one."""
+        """Return whether a range has no commits: no rows, and no count or a count of 0."""
         found = self._counted(repository, until, since)
         return not found.get("values") and found.get("totalCount") in {None, 0}
 

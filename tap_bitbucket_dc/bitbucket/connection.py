@@ -179,7 +179,7 @@ def _readable(setting: str, unusable: str, *paths: str) -> Iterator[None]:
     """Turn errors with the files of a setting into ConfigError.
 
     Args:
-        unusable: What is wrong if OpenSSL does not accept them.
+        unusable: What the error says if OpenSSL does not accept the files.
     """
     if any(is_pem(path) for path in paths):
         raise errors.ConfigError(f"{setting} is the text of a key or certificate, not a path.")

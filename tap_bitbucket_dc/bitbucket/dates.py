@@ -1,4 +1,4 @@
-"""Dates that come as text, in the milliseconds since 1970 that Bitbucket counts in."""
+"""Converts dates in text form to milliseconds since 1970, the unit that Bitbucket uses."""
 
 from __future__ import annotations
 

@@ -33,13 +33,13 @@ class Deadline:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._lock = threading.Lock()
-        self._under_way: dict[_Watch, None] = {}  # in the order in which they end
+        self._under_way: dict[_Watch, None] = {}  # in order of their deadlines
         self._thread: threading.Thread | None = None
         self._closed = threading.Event()
 
     @contextlib.contextmanager
     def watch(self) -> Iterator[None]:
-        """Raise a ReadTimeout if a request is not sent and its answer not read in time."""
+        """Raise a ReadTimeout unless the request is sent and its answer read in time."""
         watch = _thread.watch = _Watch(time.monotonic() + self._seconds)
         with self._lock:
             self._under_way[watch] = None
@@ -72,7 +72,7 @@ class Deadline:
         while not self._closed.wait(min(LONGEST_TICK, self._seconds / TICKS)):
             now = time.monotonic()
             with self._lock:
-                # Repeated each time: a request may have been between two connections.
+                # Repeated at every check: a request may have had no connection at the last one.
                 for watch in self._under_way:
                     if watch.end > now:
                         break
@@ -80,7 +80,7 @@ class Deadline:
 
 
 def watched(manager: Any) -> Any:  # noqa: ANN401 a PoolManager of urllib3, such as one for SOCKS
-    """Return a pool manager, from now on with connections that the watch can shut down."""
+    """Return the same pool manager, whose new connections a ``Deadline`` can shut down."""
     pools = manager.pool_classes_by_scheme
     manager.pool_classes_by_scheme = {scheme: _watched(pool) for scheme, pool in pools.items()}
     return manager
@@ -101,26 +101,26 @@ class _Watch:
         self.end = end
         self.connection: _Connection | None = None
         self.socket: Any = None
-        """What the answer is read from: http.client drops it if the server will close it."""
+        """The answer's socket, kept because http.client drops it if the server will close it."""
         self.is_over = False
 
     def shut_down(self) -> None:
         """Shut down the connection, so that the thread reading from it gets an error."""
         self.is_over = True
         connection = self.connection
-        # Another request uses it by now: it was returned to the pool just before.
+        # There is none yet, or it went back to the pool and another request uses it.
         if connection is None or connection.watch is not self:
             return
         found: Any = connection.sock or self.socket
         found = getattr(found, "socket", found)  # TLS in TLS
         if found is not None:
-            # Not SSLSocket.shutdown, after which it would read on without TLS.
+            # Not SSLSocket.shutdown, after which the other thread would read on without TLS.
             with contextlib.suppress(OSError):
                 socket.socket.shutdown(found, socket.SHUT_RDWR)
 
 
 class _Connection(urllib3.connection.HTTPConnection):
-    """Tells the watch of its thread what it uses."""
+    """A connection that registers itself and its socket with the watch of its thread."""
 
     watch: _Watch | None = None
 
@@ -144,5 +144,5 @@ class _Connection(urllib3.connection.HTTPConnection):
         self.watch = getattr(_thread, "watch", None)
         if self.watch is not None:
             self.watch.connection = self
-            if self.watch.is_over:  # it was closed while this thread was connecting
+            if self.watch.is_over:  # it was shut down while this thread was connecting
                 raise TimeoutError

@@ -4,7 +4,7 @@
 
     BitbucketError
     ├── FatalError                  the run ends: nothing else can be read either
-    │   └── ConfigError                 before any request
+    │   └── ConfigError                 a setting or file is wrong
     └── SkippableError              this repository or project is not read, the others are
         ├── NoSuchCommitError           the range is read in full, or from its start
         ├── NoDefaultBranchError        the repository has no commits to read
@@ -81,11 +81,11 @@ class BitbucketError(Exception):
 
 
 class FatalError(BitbucketError):
-    """Nothing else can be read either."""
+    """The run ends, because nothing else can be read either."""
 
 
 class ConfigError(FatalError):
-    """A setting is invalid: which one, and why."""
+    """A setting or file is invalid; the message says which one, and why."""
 
     code = "invalid_config"
     remedy = "`tap-bitbucket-dc --about` describes each setting."
@@ -96,7 +96,7 @@ class SkippableError(BitbucketError):
 
 
 class NoSuchCommitError(SkippableError):
-    """``since`` or ``until`` is not in the repository, or not any more."""
+    """``since`` or ``until`` is not, or is no longer, in the repository."""
 
 
 class NoDefaultBranchError(SkippableError):

@@ -73,7 +73,7 @@ def _items(kind: Any, values: list[object], on_bad_date: OnBadDate) -> tuple[Any
         try:
             fitted.append(_fitted(kind, value, on_bad_date))
         except _MISFITS:
-            if kind is Parent:  # without it, the list would say something else
+            if kind is Parent:  # a list that lacks a parent would be wrong
                 raise
     return tuple(fitted)
 

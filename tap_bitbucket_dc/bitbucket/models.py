@@ -74,7 +74,7 @@ class Project(Model, frozen=True):
     public: bool | None = None
     type: str | None = None
     owner: Person | None = None
-    """Of a personal project."""
+    """The owner of a personal project."""
     links: Links | None = None
 
     @property
@@ -111,7 +111,7 @@ class OriginProject(Model, frozen=True):
 
 
 class Origin(Model, frozen=True):
-    """The repository that a fork was made from; reduced if the user may not see it."""
+    """The repository that was forked; some fields are None if the user may not see it."""
 
     id: int | None = None
     slug: str | None = None
@@ -153,7 +153,7 @@ class Repository(Model, frozen=True):
         return self.links.url if self.links else None
 
     def clone_url(self, name: str) -> str | None:
-        """Return the address for ``git clone`` by ``http`` or ``ssh``, None if it is off.
+        """Return the address for ``git clone`` by ``http`` or ``ssh``, None if there is none.
 
         An ``http`` address may contain a user name.
         """
@@ -185,7 +185,7 @@ class Parent(Model, frozen=True):
 
 
 UNTOLD = (Parent(""),)
-"""The parents of a commit of which the answer does not say which they are."""
+"""Stands for the parents of a commit if the answer does not contain a list of them."""
 
 
 class Properties(Model, frozen=True, rename={"issue_keys": "jira-key"}):
@@ -211,5 +211,5 @@ class Commit(Model, frozen=True):
     committer: Person | None = None
     committer_timestamp: Milliseconds | None = None
     parents: tuple[Parent, ...] = UNTOLD
-    """Of the first commit of a history, an empty list."""
+    """Empty for the first commit of a history; ``UNTOLD`` if the answer has no valid list."""
     properties: Properties | None = None

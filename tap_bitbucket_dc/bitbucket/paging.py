@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
 MOST_EQUAL_PAGES = 1000  # in a row; pages without rows are equal too
-LEAST_ROWS = 25  # that each page counts as, so that listings of small pages end too
+LEAST_ROWS = 25  # a page with fewer rows counts as this many, so that an endless listing is noticed
 
 Row = TypeVar("Row")
 
@@ -49,15 +49,15 @@ class Ahead:
 
     threads: Executor
     most: int
-    """Pages requested at once."""
+    """Maximum number of pages requested at once."""
     its_turn: Callable[[], bool]
-    """Whether these rows are needed next; before that, guessing is not worth it."""
+    """Returns whether this listing's rows are needed next; before that, no page is guessed."""
 
 
 def page_of(
     body: object, start: int, url: str, row: Callable[[Any], Row | None], *, most: float = math.inf
 ) -> Page[Row]:
-    """Return the page at a start.
+    """Return the page that starts at ``start``.
 
     ``nextPageStart`` is not always start + size: rows that the user may not see count too. On
     the last page it is missing or null.
@@ -65,7 +65,7 @@ def page_of(
     Args:
         body: A ``PageBody``, or plain JSON if something in the page does not fit.
         row: Returns a row from plain JSON, None to leave it out.
-        most: Rows that were requested.
+        most: The number of rows that were requested.
 
     Raises:
         SkippableError: It is not a page, has more rows than were requested, or is not the last
@@ -110,7 +110,7 @@ def pages(
     Args:
         ask: Returns the page at a start. Called in threads if ``ahead`` is given.
         ahead: Request following pages before their turn; the listing must not change meanwhile.
-        most: Rows that such a listing can have.
+        most: The largest number of rows that such a listing can have.
 
     Raises:
         SkippableError: The listing does not end: too many pages in a row have the same rows or

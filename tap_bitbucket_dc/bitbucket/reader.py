@@ -73,8 +73,8 @@ class Reader:
 
         Args:
             query: Without ``start`` and ``limit``.
-            on_bad_row: Called with a row that lacks its key, and the error; the row is left
-                out. None raises the error.
+            on_bad_row: Called with each row that lacks its id or key, and with the error; the
+                row is left out. If None, the error is raised.
         """
         decoder = _decoder(PageBody[kind])  # type: ignore[valid-type] # at run time it is one
 
@@ -100,7 +100,7 @@ class Reader:
         return f"{self.transport.base_url}{API}/{path}{asked}"
 
     def get(self, url: str, decoder: Decoder[Any] = ANY) -> Any:  # noqa: ANN401 any JSON
-        """Return the JSON of a 200, None for 204 (no content); raise what else an answer means."""
+        """Return the JSON of a 200, None for 204 (no content); raise an error for all others."""
         answer = self.transport.get(url, decoder)
         self.login.saw(answer)
         if answer.status == HTTPStatus.NO_CONTENT:

@@ -5,7 +5,7 @@ the request as anonymous and answers 200, with fewer rows or none. An answer to 
 carries the login in ``X-AUSERNAME``.
 
 Source: https://developer.atlassian.com/server/bitbucket/rest/v906/intro/ ("Errors &
-Validation"), unless a rule names another one. For the login, comments in bitbucket.ts of
+Validation"), unless a comment names another one. For the login, comments in bitbucket.ts of
 sourcebot-dev/sourcebot; headers recorded by jenkinsci/blueocean-plugin.
 """
 
@@ -46,9 +46,9 @@ class Login:
     def __init__(self, *, is_basic: bool) -> None:
         self._is_basic = is_basic
         self.user: str | None = None
-        """The login that the server named in its last answer, None before."""
+        """The login that the server named last, None as long as it has named none."""
         self.in_doubt = False
-        """Whether an answer did not name the user: the login may have expired."""
+        """Whether an answer that should name the user did not: the login may have expired."""
 
     def saw(self, answer: Answer) -> None:
         """Note whether an answer names the user."""
@@ -85,10 +85,10 @@ class Login:
         return refused
 
     def unconfirmed(self, error: errors.SkippableError) -> errors.BitbucketError | None:
-        """Return what it means that ``ONLY_FOR_USERS`` is refused, None if it proves nothing.
+        """Return the error if ``ONLY_FOR_USERS`` is refused, None if the login may be valid.
 
-        How it answers the token of a project or repository is not known: anything but a 401
-        counts in favour of the login.
+        How Bitbucket answers the token of a project or repository there is not known, so only
+        a 401 counts against the login. A redirect, or no answer at all, is returned as it is.
         """
         if isinstance(error, errors.RedirectError | errors.UnavailableError):
             return error
@@ -108,7 +108,7 @@ class Login:
 def refusal(answer: Answer, login: Login) -> errors.BitbucketError:
     """Return the error for an answer that is neither 200 nor 204, and will not be retried.
 
-    Exceptions are recognized by the last part of their names: Stash had other packages.
+    Exceptions are recognized by parts of their names, because Stash had other packages.
     """
     # https://confluence.atlassian.com/bitbucketserver/
     # improving-instance-stability-with-rate-limiting-976171954.html
@@ -125,7 +125,7 @@ def refusal(answer: Answer, login: Login) -> errors.BitbucketError:
 
 
 def _not_found(answer: Answer) -> errors.SkippableError:
-    # The documentation of commits lists 400 for an invalid id, servers answer 404.
+    # The documentation of commits lists 400 for an invalid id, but servers answer 404.
     # Source: https://developer.atlassian.com/server/bitbucket/rest/v906/api-group-repository/;
     # missing-commit.json of jenkinsci/atlassian-bitbucket-server-integration-plugin.
     is_bad_commit = answer.status == HTTPStatus.BAD_REQUEST and "/commits?" in answer.url
@@ -138,7 +138,7 @@ def _not_found(answer: Answer) -> errors.SkippableError:
     # Deleted since it was listed, or hidden. Source: sourcegraph/sourcegraph.
     if answer.names("NoSuchRepository", "NoSuchProject"):
         return answer.error(errors.InaccessibleError)
-    # Bitbucket sends `errors`; its REST module for an unknown route, and proxies, do not.
+    # Bitbucket sends `errors`; proxies do not, nor does its REST module for an unknown route.
     # Source: vriesdemichael/bitbucket-data-center-cli.
     if not any(name or message for name, message in answer.errors):
         if answer.status == HTTPStatus.NOT_FOUND:

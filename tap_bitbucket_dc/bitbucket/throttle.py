@@ -51,10 +51,13 @@ class Throttle:
 
     @contextlib.contextmanager
     def turn(self, *, again: bool = False) -> Iterator[None]:
-        """Wait for a turn and hold it for one request, or raise ClosedError.
+        """Wait until a request may be sent; it counts as under way until the block ends.
 
         A request that failed before (``again``) goes ahead of new ones, so that it does not run
         out of retries because others keep overtaking it.
+
+        Raises:
+            ClosedError: The throttle was closed.
         """
         with self._lock:
             # In order of arrival: results are used in order, so a request that keeps being
@@ -93,7 +96,7 @@ class Throttle:
             self._queue[0].notify()
 
     def pause(self, seconds: float) -> None:
-        """Keep every thread from sending for so long, then let one request through at a time."""
+        """Let no request through for that many seconds, and then only one at a time."""
         with self._lock:
             self._not_before = max(self._not_before, self._clock() + seconds)
             self._limit = 1.0

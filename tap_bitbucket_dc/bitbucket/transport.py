@@ -41,12 +41,12 @@ CONNECT_TIMEOUT = 10.0  # seconds
 FIRST_BACKOFF = 0.5  # seconds; each next one is twice as long
 LONGEST_BACKOFF = 30.0  # seconds
 LARGEST_ROW = 4 * 1024  # bytes, on average over a page; most commits have less than 1,000
-LEAST_ROWS = 1000  # that any answer has room for
+LEAST_ROWS = 1000  # rows for which any answer has room
 LONGEST_DATE = 100  # characters
 MOST_REDIRECTS = 3
 LONGEST_PLACE = 1000  # characters of a redirect's Location that are shown
 MOST_ESCAPES = 4  # levels of percent-encoding that are resolved in a redirect
-RETRIED = frozenset({429, 500, 502, 503, 504})  # beside network errors and JSON that is cut off
+RETRIED = frozenset({429, 500, 502, 503, 504})  # in addition to network errors and invalid JSON
 
 
 class Transport:
@@ -80,7 +80,7 @@ class Transport:
     def get(self, url: str, decoder: Decoder[Any] = ANY) -> Answer:
         """Return the answer, whatever its status; repeat the request while that may help.
 
-        Never after 401 and 403: after a few of them, Bitbucket demands a captcha.
+        A 401 or 403 is never retried: after a few of them, Bitbucket demands a captcha.
 
         Source: the retries of jenkinsci/atlassian-bitbucket-server-integration-plugin (429);
         Javadoc of CaptchaRequiredAuthenticationException.
@@ -127,9 +127,9 @@ class Transport:
         self._adapter.close()
 
     def _hold(self, answer: Answer, attempt: int) -> bool:
-        """Wait as a 429 or 5xx asks for, together with all threads if it says how long.
+        """Delay the next request: of all threads after a 429 or Retry-After, else of this one only.
 
-        Do not wait for longer than ``max_wait``, but return False.
+        Return False, without any delay, if Retry-After exceeds ``max_wait``.
         """
         asked = _retry_after(answer.headers)
         if asked is not None and asked > self._options.max_wait:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class UnrelatedError(SkippableError):
-    """No commit that has arrived names a commit as its parent.
+    """A commit is unrelated to the others: none names it as a parent, or its parents are missing.
 
     It belongs to another range or repository, or an answer left out a commit or its parents.
     """
@@ -28,8 +28,8 @@ class UnrelatedError(SkippableError):
 class Ancestry:
     """The commits of one range that have arrived, and those that still have to.
 
-    A commit is remembered by the 64 bits of its id's hash. That takes 8 bytes while the history
-    is a chain, in which nothing can come twice, and 70 more from the first branch on.
+    Each commit is remembered as a 64-bit hash of its id. This takes 8 bytes per commit as long as
+    the history is linear, so that no commit can arrive twice, and 70 more once it has branched.
     """
 
     def __init__(self, until: str | None = None, *, is_whole: bool = False) -> None:
@@ -37,7 +37,7 @@ class Ancestry:
 
         Args:
             until: The commit that has to arrive, None if none in particular.
-            is_whole: Whether the range is a whole history, to which wrong clocks do not matter.
+            is_whole: Whether the range is a whole history, for which wrong clocks do not matter.
         """
         self.until = until
         self.missing: set[str] = {until} if until else set()
@@ -45,11 +45,11 @@ class Ancestry:
         self.outside: set[str] = set()
         """Those of them that lie outside of the range, so that they need not arrive."""
         self.is_skewed = False
-        """Whether a commit is older than its parent; not known of a whole history.
+        """Whether a commit is older than its parent; not determined for a whole history.
 
-        Git walks from new to old and stops early (``SLOP`` in its revision.c), so it may list
-        commits that ought to be excluded. It lists a parent after its child: where dates rise
-        in a listing, a clock was wrong.
+        Git walks from new to old and stops early (``SLOP`` in its revision.c), so wrong
+        dates can make it list commits that ought to be excluded. It lists the newest first, but
+        a parent never before its child: where dates rise in a listing, a clock was wrong.
         """
         self._is_whole = is_whole
         self._keys = array("q")
@@ -57,7 +57,7 @@ class Ancestry:
         self.checksum = 0
         """CRC-32 of the ids in the order in which they were returned by ``take``."""
         self.untold: set[str] = set()
-        """Commits of which no answer has said which parents they have."""
+        """Commits whose list of parents no answer has contained; see ``UNTOLD``."""
         self.roots: set[str] = set()
         """Commits that have arrived with an empty list of parents."""
         self._last_date: int | None = None
@@ -72,7 +72,7 @@ class Ancestry:
 
     @property
     def has_root(self) -> bool:
-        """Whether a commit has arrived without parents."""
+        """Whether a commit has arrived with an empty list of parents, or without a list."""
         return bool(self.roots or self.untold)
 
     def names(self, commit_id: str) -> bool:
@@ -88,17 +88,18 @@ class Ancestry:
         self._last_date = None
 
     def take(self, commits: list[Commit], *, strict: bool = False) -> list[Commit]:
-        """Note the commits of a page, and return those that had not arrived like this before.
+        """Note the commits of a page, and return those that are new.
 
-        A commit that has parents now, and had none when it first arrived, is returned again.
+        A commit is returned again if its list of parents was missing before, or was empty, and
+        no longer is.
 
         Args:
             commits: In the order of the listing.
-            strict: Whether each of them has to be missing already, or a parent of one before it.
-                Git always lists a child first.
+            strict: Whether each new commit has to be in ``missing``, or a parent of one before it
+                on the page. Git always lists a child first.
 
         Raises:
-            UnrelatedError: One is not. Then none of them has been noted.
+            UnrelatedError: One of them is neither. Then none of them has been noted.
         """
         ids = [commit.id for commit in commits]
         parents = [commit.parents for commit in commits]
@@ -129,7 +130,7 @@ class Ancestry:
         return commits
 
     def overlaps(self, other: Ancestry) -> bool:
-        """Return whether a commit has arrived here that the other one has, or names."""
+        """Return whether a commit has arrived here that has arrived or is missing in ``other``."""
         if not self._indexed().isdisjoint(other._indexed()):
             return True
         return any(commit_id in self for commit_id in other.missing)
@@ -141,7 +142,9 @@ class Ancestry:
     def _is_chain(
         self, ids: list[str], parents: list[tuple[Parent, ...]], named: list[str]
     ) -> bool:
-        """Return whether only the first is missing, and each names the next as its only parent.
+        """Return whether the commits continue a linear history.
+
+        Then only the first of them is missing, and each names the next as its only parent.
 
         Args:
             ids: Of the commits.

@@ -1,4 +1,4 @@
-"""All projects, their repositories and a visit to each: in order, read ahead in threads.
+"""Goes through all projects in order and visits each repository; threads read ahead.
 
 One flat prefetch spans the repositories of all projects. With one prefetch per project, small
 projects would leave most threads idle.
@@ -33,7 +33,7 @@ Result = TypeVar("Result")
 
 
 class Wanted(NamedTuple):
-    """What is asked for; projects always are."""
+    """What a run reads in addition to projects, which it always reads."""
 
     repositories: bool = True
     default_branches: bool = True
@@ -43,7 +43,7 @@ class Wanted(NamedTuple):
 
 
 class Turn:
-    """One repository while it is its turn: what its visit found, in the order it was read."""
+    """A repository whose turn it is to be written, and what the visit to it finds."""
 
     def __init__(
         self,
@@ -109,8 +109,8 @@ class Crawl:
         Args:
             client: Where to read.
             filters: What to read.
-            bookmark: How far a repository was read, by its id; called in any thread.
-            wanted: What is asked for.
+            bookmark: Returns how far a repository was read, by its id; called from any thread.
+            wanted: What to read in addition to projects.
             concurrency: Requests at once; the number of threads follows from it.
             on_wait: Called about every second while waiting for an answer.
         """
@@ -146,7 +146,7 @@ class Crawl:
         self._threads.close()
 
     def projects(self) -> Iterator[tuple[Project, Iterator[Turn]]]:
-        """Yield each project with the turns of its repositories, to be taken one by one."""
+        """Yield each project with its repositories' turns; each turn ends when the next begins."""
         projects, failures = self._in_background(self.listing.projects)
         for name, error in failures:
             self.outcome.unread(name, error)
@@ -167,7 +167,7 @@ class Crawl:
         """Raise what went wrong, now that everything else has been written.
 
         Raises:
-            BitbucketError: See ``Outcome.finish``. The login may also have ended.
+            BitbucketError: See ``Outcome.finish``; or the login is no longer valid.
         """
         if self._client.login.in_doubt:
             self._in_background(self._client.confirm_login)

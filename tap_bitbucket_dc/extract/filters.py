@@ -32,7 +32,7 @@ class _Pattern(NamedTuple):
         return any(mark in self.key for mark in "*?[")
 
     def matches(self, key: str, slug: str | None = None) -> bool:
-        """Return whether it matches a repository, or without a slug a project."""
+        """Return whether the pattern matches a repository or, without a slug, a project."""
         return fnmatch.fnmatchcase(key.casefold(), self.key) and (
             slug is None or fnmatch.fnmatchcase(slug.casefold(), self.slug)
         )
@@ -90,7 +90,7 @@ class Filters:
         return wanted and not excluded
 
     def shard(self, id_: int) -> bool:
-        """Return whether this shard writes the repository or project with an id."""
+        """Return whether this shard writes the repository or project with this id."""
         return shard_of(id_, self._shards) == self._shard
 
     def all_personal(self) -> bool:
@@ -101,7 +101,7 @@ class Filters:
         return self._personal and (not patterns or not all(p.is_exact for p in patterns))
 
     def named_projects(self) -> list[str]:
-        """Return the project keys, as written, of patterns without a wildcard."""
+        """Return the project keys, as written in the settings, that have no wildcard."""
         patterns = self._projects or self._repositories
         return list(
             dict.fromkeys(p.text.partition("/")[0] for p in patterns if not p.is_glob_of_keys)
@@ -114,7 +114,7 @@ class Filters:
             repositories: Whether repositories were listed, and not only projects.
         """
         matched = set(self._matched)  # `project` below adds to it
-        # Projects that are not listed because of other filters are not mistakes.
+        # A pattern is not wrong just because other filters keep its project from being listed.
         personal = self.all_personal()
         patterns = self._projects + [
             p for p in self._not_projects if personal or not p.key.startswith("~")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class DefaultBranch(NamedTuple):
-    """What a repository's default branch is: ``ok``, ``empty``, ``missing`` or ``inaccessible``."""
+    """A default branch, whose ``status`` is ``ok``, ``empty``, ``missing`` or ``inaccessible``."""
 
     status: str
     branch: Branch | None = None
@@ -38,4 +38,4 @@ class CommitPage(NamedTuple):
     resume_at: Bookmark
     """What the state must say before the first of them is written."""
     then: Bookmark
-    """What it may say once the last of them is written."""
+    """What the state may say once the last of them is written."""

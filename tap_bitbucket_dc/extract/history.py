@@ -50,7 +50,7 @@ class History:
         """Yield the pages of a range as the server sends them.
 
         Raises:
-            NoSuchCommitError: ``until`` or ``since`` is not in the repository, or not any more.
+            NoSuchCommitError: ``until`` or ``since`` is not, or is no longer, in the repository.
         """
         # New commits usually fit on one page: only a whole history is requested ahead.
         ahead = self._ahead if since is None else None
@@ -68,14 +68,14 @@ class History:
         return True
 
     def count(self, until: str, since: str | None = None) -> int | None:
-        """Return how many commits a range has, None if the server does not tell."""
+        """Return how many commits a range has, None if the server does not report it."""
         with _emptied_is_unknown():
             return self._client.count_commits(self._repository, until=until, since=since)
 
     def confirmed(self, until: str, since: str | None) -> int | None:
-        """Return how many commits are sent of a range if Bitbucket counts as many, else None.
+        """Return how many commits of a range Bitbucket sends, None if its own count differs.
 
-        If it does not count, it has to send as many when asked again.
+        If Bitbucket reports no count, it has to send as many commits when asked again.
         """
         sent = self._sent(until, since)
         total = self.count(until, since)
@@ -99,10 +99,10 @@ class History:
         return len(seen) if until in seen else None
 
     def require_roots(self, commits: Iterable[str]) -> None:
-        """Check that nothing lies behind commits of which Bitbucket did not say which parents.
+        """Check that commits that arrived without parents really have none.
 
         Raises:
-            UnrelatedError: Something does, or one cannot be found again.
+            UnrelatedError: One of them has parents, or is not sent when requested again.
         """
         for commit in commits:
             page = next(self.pages(commit))
@@ -147,13 +147,13 @@ class History:
     def read(
         self, seen: Ancestry, until: str, since: str | None = None, *, strict: bool = True
     ) -> Iterator[list[Commit]]:
-        """Yield the commits of a range that have not arrived yet; ``strict`` as in ``take``."""
+        """Yield the commits of a range that are new to ``seen``; ``strict`` is that of ``take``."""
         seen.begin()
         for page in self.pages(until, since):
             yield seen.take(page.values, strict=strict)
 
     def every(self, seen: Ancestry, until: str, since: str | None = None) -> Iterator[list[Commit]]:
-        """Yield the commits of a range; if its graph proves nothing, as many as are confirmed."""
+        """Yield the commits of a range; if its graph has gaps, check how many commits it has."""
         try:
             yield from self.read(seen, until, since)
             self.require_roots(seen.untold | seen.roots)
@@ -164,14 +164,14 @@ class History:
             self.require_count(seen, confirmed)
 
     def rest(self, seen: Ancestry, since: str | None = None) -> Iterator[list[Commit]]:
-        """Yield what is missing of a range: each missing commit is read once more.
+        """Yield what is missing from a range: each missing commit is requested once more.
 
-        A parent may lie behind ``since``. The end of the range itself does so only if the opposite
-        range says so, see ``Visit``.
+        A parent that is reachable from ``since`` is not missing. Whether ``seen.until`` itself is
+        reachable from there, ``Visit`` has found out from the opposite range.
 
         Args:
             seen: The range as it arrived, with what is known to lie outside of it.
-            since: Where the range ends, None if it is a whole history.
+            since: What is reachable from it is not in the range; None for a whole history.
 
         Raises:
             SkippableError: A commit is missing, although other answers show that it exists.
@@ -195,7 +195,7 @@ class History:
             )
 
     def removed(self, old: str, new: str, reachable: Ancestry) -> Removed:
-        """Return what a former head leads to and the new one does not; complete if it has ``old``.
+        """Return what is reachable from ``old`` and not ``new``; complete if it contains ``old``.
 
         Args:
             old: The former head.
@@ -203,7 +203,7 @@ class History:
             reachable: What is known to be reachable from the new head.
 
         Raises:
-            NoSuchCommitError: One of them is not in the repository, or not any more.
+            NoSuchCommitError: ``old`` or ``new`` is not, or is no longer, in the repository.
             SkippableError: A commit is missing.
         """
         removed = Removed(old, new, Ancestry(old), [])
@@ -220,8 +220,8 @@ class History:
     def gone(self, removed: Removed, reachable: Ancestry) -> Iterator[list[Commit]]:
         """Yield the commits that were removed, and none that is reachable from the new head.
 
-        Wrong dates mislead git (see ``Ancestry``). At any sign of them, or if the whole history of
-        the new head is known anyway, that history decides.
+        Wrong dates mislead git (see ``Ancestry``). At any sign of them, the whole history of the
+        new head is read and decides. If it is known anyway, it always decides.
 
         Args:
             removed: What the server says was removed.
@@ -264,10 +264,10 @@ class History:
         return seen
 
     def _is_behind(self, commit: str, since: str) -> bool:
-        """Return whether ``since`` leads to a commit: one request, if its range is empty.
+        """Return whether a commit is reachable from ``since``: one request if the range is empty.
 
-        Wrong dates mislead git, so a range that is not empty proves nothing (see ``Ancestry``).
-        Then the graph in the opposite direction decides.
+        Wrong dates mislead git, so a range ``since..commit`` that is not empty proves nothing (see
+        ``Ancestry``). Then the graph of the opposite range, ``commit..since``, decides.
         """
         with _emptied_is_unknown():
             if self._client.is_empty(self._repository, until=commit, since=since):

@@ -24,7 +24,7 @@ MOST_PROBES = 100  # requests in a run about repositories of the state that are 
 
 
 Failures = list[tuple[str, errors.SkippableError]]
-"""What could not be read, by name."""
+"""The name and the error of everything that could not be read."""
 
 
 class Listed(NamedTuple):
@@ -52,10 +52,10 @@ class Listing:
         """Whether ``known`` is final."""
 
     def projects(self) -> tuple[list[Project], Failures]:
-        """Return the projects that pass the filters. For any thread.
+        """Return the projects that pass the filters. Any thread may call it.
 
         Raises:
-            FatalError: The login is unknown, or may see nothing at all.
+            FatalError: The login is invalid, or may see nothing at all.
         """
         failures: Failures = []
 
@@ -105,13 +105,13 @@ class Listing:
         return []
 
     def has_seen(self, repository_id: int) -> bool:
-        """Return whether a project listed it, whether or not the filters let it pass."""
+        """Return whether a repository was listed, even if the filters exclude it."""
         return repository_id in self._seen
 
     def gone(self, names: dict[int, str | None]) -> list[int]:
         """Return the ids of repositories that do not exist any more.
 
-        Only a 404 by the name last known counts: filters and lost permissions hide repositories,
+        Only a 404 for the last known name counts: filters and lost permissions hide repositories,
         and another repository may have taken the name of one that was renamed or moved.
 
         Args:

@@ -1,4 +1,4 @@
-"""What went wrong on the way, and what the run ends with.
+"""What went wrong during a run, and the error that the run ends with.
 
 A repository's trouble does not stop the others: it is noted here, and the run ends with an
 error that names it. Knows the errors and their remedies. Sends no requests, except
@@ -27,7 +27,7 @@ class Outcome:
     """The failures and refusals of one run."""
 
     def __init__(self, probe: Callable[[], object]) -> None:
-        """Start without any.
+        """Start without any failures or refusals.
 
         Args:
             probe: Asks the server something that needs no permission. It raises
@@ -71,7 +71,7 @@ class Outcome:
             pass  # any other answer shows that the server is up
 
     def unread(self, name: str, error: errors.SkippableError) -> None:
-        """Note that something could not be read, be it refused or failed."""
+        """Note that something could not be read, because of missing access or another error."""
         if isinstance(error, errors.InaccessibleError):
             self.refused(name, error)
         else:
@@ -83,7 +83,7 @@ class Outcome:
         self._refusals[name] = error
 
     def visited(self, name: str, refusal: errors.InaccessibleError | None) -> None:
-        """Note the answer about a repository's default branch: ``refusal`` if it was refused."""
+        """Note that a repository was visited; ``refusal`` is the error if it is inaccessible."""
         self._failed_in_a_row = 0
         self._visited = True
         if refusal:
@@ -96,8 +96,8 @@ class Outcome:
 
         Args:
             base_url: Of the server.
-            listed: Repositories of this shard that pass the filters.
-            others: Those of other shards.
+            listed: Number of repositories of this shard that pass the filters.
+            others: Number of repositories of other shards that do.
             unmatched: Patterns of the filters that matched nothing.
 
         Raises:
@@ -106,7 +106,7 @@ class Outcome:
         """
         if self._failures:
             raise self._incomplete()
-        # Where nothing is visited, being listed is access enough.
+        # If a run visits no repository, those that are listed count as accessible.
         accessible = self._read or others or (listed and not self._visited)
         if self._refusals and not accessible:
             raise self._no_access()

@@ -1,7 +1,7 @@
-"""Reads items in threads, ahead of the one that is being written, and keeps their order.
+"""Reads items in threads, ahead of the one that is being consumed, and keeps their order.
 
-Knows nothing of HTTP, Bitbucket or Singer. Threads and waiting results are bounded: an item
-whose turn is far off pauses after ``DEPTH`` results.
+This module knows nothing of HTTP, Bitbucket or Singer. It is an item's turn when its results are
+being consumed. Until then, the thread that reads the item pauses after ``DEPTH`` results.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Prefetch:
         """Start no thread yet.
 
         Args:
-            workers: Threads.
-            ahead: Items that are being read or wait to be consumed.
+            workers: Maximum number of threads.
+            ahead: Maximum number of items that are being read or wait to be consumed.
             on_wait: Called by the consuming thread about every second while it waits.
         """
         self._pool = ThreadPoolExecutor(workers)
@@ -59,7 +59,7 @@ class Prefetch:
         traceback: TracebackType | None,
     ) -> None:
         """Cancel what is waiting, and wait for the threads to end."""
-        # First what no thread has started: a cancelled thread would continue with it.
+        # First the items that no thread has started: a freed thread would start the next.
         self._pool.shutdown(wait=False, cancel_futures=True)
         for results in self._open:
             results.cancel()
@@ -75,7 +75,7 @@ class Prefetch:
         Args:
             items: Taken by the consuming thread, never more than ``ahead`` in advance.
             read: Called in a thread with the item and a function that tells whether it is the
-                item's turn. The item's iterator raises its errors.
+                item's turn. Its errors are raised again in the consuming thread.
         """
         waiting: deque[tuple[Item, _Results[Result]]] = deque()
         rest = iter(items)
@@ -127,7 +127,7 @@ class _Failure(NamedTuple):
 
 
 class _End:
-    """Follows the last result."""
+    """Marks the end of an item's results."""
 
 
 class _Results(Generic[Result]):

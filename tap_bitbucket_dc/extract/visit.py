@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("tap-bitbucket-dc")
 
-MOST_RESTARTS = 3  # reads of a repository whose latest commit vanishes meanwhile
+MOST_RESTARTS = 3  # attempts to read a repository whose latest commit keeps vanishing
 
 
 class _EndLostError(Exception):
-    """The server lost the commit up to which a range was being read."""
+    """The commit up to which to read has vanished, or was not the right one."""
 
 
 class Visit:
@@ -47,12 +47,12 @@ class Visit:
         """Send no request yet.
 
         Args:
-            ahead: How to request the pages of a whole history in parallel, None not to.
+            ahead: How to request a whole history's pages in parallel, None for one by one.
             full_table: Whether all commits are read, and not only new ones.
         """
         self._client = client
         self._repository = repository
-        self._bookmark = self._told = bookmark
+        self._bookmark = self._told = bookmark  # `_told`: the last one that was yielded
         self._history = History(client, repository, ahead)
         self._full_table = full_table
 
@@ -67,9 +67,10 @@ class Visit:
         return DefaultBranch("ok", branch) if branch else DefaultBranch("empty")
 
     def read(self) -> Iterator[DefaultBranch | CommitPage]:
-        """Yield the default branch, again if reading starts over, and its new and removed commits.
+        """Yield the default branch and its new and removed commits.
 
-        The branch follows the first request for commits: if they are refused, it is inaccessible.
+        The branch is yielded after the first request for commits, because it is inaccessible if
+        they are refused, and again whenever reading starts over.
         """
         for _ in range(MOST_RESTARTS):
             branch = self.default_branch()
@@ -102,8 +103,8 @@ class Visit:
         if branch.status == "inaccessible":
             return
         if self._bookmark.until not in {None, head or EMPTIED}:
-            # A part of that range may be in the table. It is read to its end first, to know
-            # which of its commits have been removed since.
+            # Some commits of that range may be in the table. First read all of the range, to
+            # know which of its commits have been removed since.
             yield from self._unfinished()
         if head is None and self._bookmark.head and self.default_branch().latest_commit:
             raise _EndLostError  # the first answer was wrong, or is no longer true
@@ -113,7 +114,7 @@ class Visit:
             yield self._page([], then=Bookmark(head))
 
     def _move(self, until: str, *, full_table: bool = False) -> Iterator[CommitPage]:
-        """Yield what lies between the head in the state and another commit, or ``EMPTIED``."""
+        """Yield what has changed between the head in the state and ``until``, or ``EMPTIED``."""
         if until == EMPTIED:
             yield from self._emptied()
             return
@@ -143,7 +144,7 @@ class Visit:
             yield from self._restored()
 
     def _restored(self) -> Iterator[CommitPage]:
-        """Yield again what the head in the state leads to: some of it may be marked as removed."""
+        """Yield again what the head in the state leads to, in case it is marked as removed."""
         head = self._bookmark.head
         if head is not None:
             with contextlib.suppress(errors.NoSuchCommitError):
@@ -183,20 +184,20 @@ class Visit:
         start: int = 0,
         confirmed: int | None = None,
     ) -> Iterator[CommitPage]:
-        """Yield what is new of a range; ``confirmed`` is its size if its graph proves nothing."""
+        """Yield the new commits of a range; ``confirmed`` is its size if its graph has gaps."""
         is_first = confirmed is None and (bool(start) or not seen)
         for page in self._history.pages(until, since, start):
             commits = seen.take(page.values, strict=confirmed is None)
             place = self._place(seen, until, page.next_start) if is_first else None
             yield self._page(commits, then=place)
         if confirmed is None:
-            # A whole history has a root anyway: asking would cost every first read a request.
+            # A whole history always has a root: checking it would cost every first read a request.
             self._history.require_roots(seen.untold | (seen.roots if since else set()))
         else:
             self._history.require_count(seen, confirmed)
 
     def _listed_again(self, seen: Ancestry, until: str, since: str | None) -> Iterator[CommitPage]:
-        """Yield what is new of a range in which nothing led to some of the commits."""
+        """Read again a range whose graph had gaps; if it still has some, check its size instead."""
         try:
             yield from self._listed(seen, until, since)
         except UnrelatedError:
@@ -205,7 +206,7 @@ class Visit:
             yield from self._listed(seen, until, since, confirmed=confirmed)
 
     def _place(self, seen: Ancestry, until: str, start: int | None) -> Bookmark | None:
-        """Return how far a first read has come, None if another run could not tell what is out."""
+        """Return the bookmark for resuming a first read, None if it cannot be resumed here."""
         if self._bookmark.head or start is None or seen.untold or not seen.missing:
             return None
         if len(seen.missing) == 1:
@@ -213,9 +214,9 @@ class Visit:
         return Bookmark(None, until, start, seen.checksum) if seen.until == until else None
 
     def _resumed(self, until: str) -> Ancestry | None:
-        """Return what the pages before ``start`` have shown, None if they have changed.
+        """Return what arrived on the pages before ``start``, None if they have changed.
 
-        If they leave more than one commit to be read, they are read again for comparison.
+        If they named several commits that had not arrived, they are read again and compared.
         """
         _, _, start, checksum, following = self._bookmark
         if following:
@@ -235,7 +236,7 @@ class Visit:
         return None
 
     def _proven(self, seen: Ancestry, until: str, since: str | None) -> Iterator[CommitPage]:
-        """Yield what is missing of a range, then the removed commits; raises SkippableError."""
+        """Yield what is missing from a range, then the removed commits, or raise SkippableError."""
         old = self._bookmark.head
         removed = None
         if old is not None and not seen.names(old):
@@ -248,7 +249,7 @@ class Visit:
             yield self._page(commits)
         if old is None or removed is None or seen.names(old):
             return
-        if old not in removed.seen:  # nothing leads to the old head, so it must be among them
+        if old not in removed.seen:  # the new head does not lead to it, so it has been removed
             removed = self._removed(old, until, seen)
             if removed is None or old not in removed.seen:
                 raise self._history.incomplete({old})

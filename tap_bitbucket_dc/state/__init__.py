@@ -45,9 +45,9 @@ Json = dict[str, Any]
 class Bookmark(NamedTuple):
     """How far a repository was read. All commits up to ``head`` have been written.
 
-    Those from ``head`` to ``until`` are being read. Of a first read, which has no ``head``, the
-    pages before ``start`` have been written. Everything else lies behind the commit ``next``; if
-    there is no such commit, the ids of those pages have the ``checksum``.
+    The commits from ``head`` to ``until`` are being read. A first read has no ``head``; its
+    pages before ``start`` have been written. If everything else is reachable from one commit, that
+    is ``next``. Otherwise ``checksum`` is the checksum of the ids on those pages.
     """
 
     head: str | None = None
@@ -65,7 +65,7 @@ class _Reading(msgspec.Struct):
 
 
 class _Place(msgspec.Struct):
-    """What decides where reading continues; other keys of a partition are kept unchanged."""
+    """The keys of a partition that decide where reading continues; unknown keys are kept."""
 
     head: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{40}\Z")] | None = None
     reading: _Reading | None = None
@@ -92,7 +92,7 @@ class _Other(_Marked):
 
 
 def unwrapped(state: Any) -> Any:  # noqa: ANN401 whatever a file contains
-    """Return the Singer state in what Meltano makes of it."""
+    """Return the Singer state without the objects that Meltano wraps around it."""
     while isinstance(state, dict) and "bookmarks" not in state:
         inner = next((state[name] for name in WRAPPERS if name in state), None)
         if inner is None:
@@ -123,8 +123,8 @@ def validate(state: object) -> None:
 class State:
     """A Singer state whose partitions are found by repository id.
 
-    A range enters it with ``begin`` before its commits are written, ``done`` after that, and
-    ``settle`` once they have left the process.
+    ``begin`` puts a range into the state before its commits are written. ``done`` notes that they
+    were passed to the writer, and ``settle`` that they have left the process.
     """
 
     def __init__(self) -> None:
@@ -139,8 +139,8 @@ class State:
         """Take over a state, which is modified from now on.
 
         Args:
-            ours: Whether this shard reads a repository. Partitions of others are removed: an
-                outdated copy must not be mistaken for the one of their own shard.
+            ours: Returns whether this shard reads a repository, by its id. Partitions of others are
+                removed, so that no outdated copy is mistaken for that of their own shard.
         """
         stream = value.setdefault("bookmarks", {}).setdefault(STREAM, {})
         others = 0
@@ -184,13 +184,14 @@ class State:
         )
 
     def bookmark(self, repository_id: int) -> Bookmark:
-        """Return how far a repository was read. For any thread."""
+        """Return how far a repository was read. Any thread may call it."""
         return _bookmark(self._partitions.get(repository_id, {}))
 
     def begin(self, repository: Repository, resume_at: Bookmark, flush: Callable[[], None]) -> None:
-        """Make the state name the range of the commits that are about to be written.
+        """Put the range of the commits that are about to be written into the state.
 
-        Its ``start`` may lag behind. ``flush`` is called if what is ``done`` must be written first.
+        The state's ``start`` may lag behind that of ``resume_at``. ``flush`` is called if commits
+        for which ``done`` was called must be written first.
         """
         if self.bookmark(repository.id)[:2] == resume_at[:2]:
             return
@@ -200,7 +201,7 @@ class State:
         self.changed = True
 
     def done(self, repository: Repository, then: Bookmark, newest: str = "") -> None:
-        """Note what the state may say, and the newest date, once all is out of the process."""
+        """Note the bookmark and the newest committer date for ``settle`` to put into the state."""
         if before := self._done.get(repository.id):
             newest = max(newest, before[1])
         else:
@@ -220,7 +221,7 @@ class State:
         self.drop(emptied)
 
     def names(self) -> dict[int, str | None]:
-        """Return the ``KEY/slug`` last known, None if it was too long, by repository id."""
+        """Return the last known ``KEY/slug`` by repository id, None if unknown or too long."""
         return {id_: partition["repository"] for id_, partition in self._partitions.items()}
 
     def drop(self, repository_ids: Iterable[int]) -> None:

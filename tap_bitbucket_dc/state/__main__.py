@@ -1,4 +1,4 @@
-"""The command that merges the states of shards; ``merging`` does it.
+"""The command that merges the states of shards with ``merging``.
 
 ::
 

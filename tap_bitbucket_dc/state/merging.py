@@ -23,13 +23,13 @@ class StateError(Exception):
 
 
 def merge(states: Mapping[str, Json]) -> Json:
-    """Return one state with all partitions, in the format of the states.
+    """Return one state with all partitions, wrapped as Meltano stores it if one of them is.
 
     Args:
-        states: By the names to use in errors.
+        states: The states, by the names to use in errors.
 
     Raises:
-        StateError: One is no state, or two shards have not shared the work.
+        StateError: One of them is not a state, or two disagree about a repository.
     """
     merged: dict[str, tuple[str, Json]] = {}
     for name, state in states.items():
