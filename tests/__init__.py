@@ -1,1 +1,1 @@
-"""Claims about tap-bitbucket-dc, each of them tried."""
+"""Tests and benchmarks of tap-bitbucket-dc."""

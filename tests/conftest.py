@@ -1,4 +1,4 @@
-"""Fixtures that read like the sentence: a server, its repositories, a run of the tap."""
+"""Fixtures for all tests: a server, its repositories, and a run of the tap."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def bitbucket(root: Path) -> Iterator[Bitbucket]:
 
 @pytest.fixture
 def config(bitbucket: Bitbucket) -> singer.Json:
-    """The shortest configuration."""
+    """The shortest valid configuration."""
     return {"base_url": bitbucket.url, "token": "token"}
 
 

@@ -6,9 +6,9 @@
     repository.merge(repository.branch_tip(), late)
     assert repository.rev_list()[0] == repository.branch_tip()
 
-Objects and refs are written as git writes them, and git reads them: ``git fsck --strict`` finds
-nothing, ``rev_list`` is the real ``git rev-list``. Dates begin at a fixed moment and go on a
-minute for each commit of a repository, so that equal worlds have equal ids.
+Objects and refs have git's own format: ``git fsck --strict`` reports no errors, and ``rev_list``
+runs the real ``git rev-list``. In each repository, dates start at a fixed moment and advance by a
+minute per commit, so that the same calls always produce the same ids.
 
 Source: https://git-scm.com/docs/gitrepository-layout, https://git-scm.com/docs/gitformat-pack
 """
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 FIRST_DATE = 1_700_000_000  # 2023-11-14T22:13:20Z
 ADA = "Ada Lovelace <ada@example.com>"
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
-MANY = 100  # commits in a row that are worth a pack
+MANY = 100  # from this number on, commits are written as one pack
 CONFIG = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n"
 
 
 class GitRepository:
-    """A bare repository at ``path``, made with its parents if it is not there yet."""
+    """A bare repository at ``path``, created with its parent directories if it does not exist."""
 
     def __init__(self, path: str | Path, default_branch: str = "main") -> None:
         self.path = Path(path)
@@ -49,7 +49,7 @@ class GitRepository:
 
     @property
     def default_branch(self) -> str:
-        """The branch HEAD names, whether it exists or not."""
+        """The branch that HEAD names, even if it does not exist."""
         return (self.path / "HEAD").read_text("utf-8").strip().removeprefix("ref: refs/heads/")
 
     @default_branch.setter
@@ -70,7 +70,7 @@ class GitRepository:
         """Write a commit, move the branch to it and return its id.
 
         Args:
-            message: Bytes where it is to be no UTF-8.
+            message: Bytes if it is not to be valid UTF-8.
             parents: The branch's tip by default; empty for a root.
             date: The committer's, in seconds since 1970; a minute after the last by default.
             author_date: The same as ``date`` by default.
@@ -97,7 +97,7 @@ class GitRepository:
     def commits(
         self, count: int, *, branch: str | None = None, message: str = "Commit"
     ) -> list[str]:
-        """Write commits in a row, messages ``Commit 1`` to ``Commit n``; ids, oldest first."""
+        """Write a chain of commits, ``Commit 1`` to ``Commit n``; return ids, oldest first."""
         branch = branch or self.default_branch
         tip = self.branch_tip(branch)
         contents: dict[str, bytes] = {}
@@ -115,7 +115,7 @@ class GitRepository:
         return list(contents)
 
     def point(self, branch: str, commit: str | None) -> None:
-        """Move, make or, with None, delete a branch: what a force push does."""
+        """Move, create or, with None, delete a branch, as a force push does."""
         ref = self.path / "refs" / "heads" / branch
         if commit is not None:
             ref.parent.mkdir(parents=True, exist_ok=True)
@@ -130,18 +130,18 @@ class GitRepository:
         _replace(ref, f"{commit}\n".encode())
 
     def gc(self) -> None:
-        """Pack everything, and drop what no ref leads to, at once."""
+        """Pack everything, and immediately delete what is not reachable from a ref."""
         self.git("reflog", "expire", "--expire=now", "--all")
         self.git("gc", "--quiet", "--prune=now")
 
     def rev_list(self, *revisions: str) -> list[str]:
-        """Return what ``git rev-list`` prints, of HEAD by default; [] when that is unborn."""
+        """Return the ids that ``git rev-list`` prints, by default for HEAD ([] without commits)."""
         if not revisions and not self.branch_tip():
             return []
         return self.git("rev-list", *(revisions or ["HEAD"])).split()
 
     def branch_tip(self, branch: str | None = None) -> str | None:
-        """Return the id a branch, the default one by default, is at; None without the branch."""
+        """Return the id of a branch's latest commit; None if the branch does not exist."""
         branch = branch or self.default_branch
         try:
             return (self.path / "refs" / "heads" / branch).read_text("ascii").strip()
@@ -152,7 +152,7 @@ class GitRepository:
         return refs.strip() or None
 
     def facts(self, **facts: object) -> Self:
-        """Write what Bitbucket knows beyond git into the configuration; return the repository.
+        """Write facts that git does not know into the configuration; return the repository.
 
         Args:
             facts: id, name, description, public, archived, state, origin (``KEY/slug``).
@@ -174,7 +174,7 @@ class GitRepository:
         shutil.rmtree(self.path)
 
     def fork(self, path: str | Path) -> GitRepository:
-        """Copy it to another path, origin noted; the copy has no id of its own yet."""
+        """Copy the repository to another path. ``origin`` is the only fact that the copy has."""
         shutil.copytree(self.path, path)
         fork = GitRepository(path)
         fork._date = self._date
@@ -200,7 +200,7 @@ class GitRepository:
         name = _id(kind, content)
         file = self.path / "objects" / name[:2] / name[2:]
         if not file.exists():
-            file.parent.mkdir(exist_ok=True)  # nobody knows the name yet: no need to be atomic
+            file.parent.mkdir(exist_ok=True)  # nothing refers to it yet: no need to be atomic
             file.write_bytes(zlib.compress(b"%s %d\0%s" % (kind, len(content), content), 1))
         return name
 
@@ -232,7 +232,7 @@ def _id(kind: bytes, content: bytes) -> str:
 
 
 def _entry(commit: bytes) -> bytes:
-    """Return a commit as it stands in a pack: type 1 and size in 4 + 7 + 7… bits, then zlib."""
+    """Return a commit as packs store it: type 1 and size in 4 + 7 + 7… bits, then zlib."""
     size = len(commit) >> 4
     header = bytearray([(1 << 4) | (len(commit) & 0b1111)])
     while size:
@@ -253,7 +253,7 @@ def _quoted(value: object) -> str:
 
 
 def _replace(file: Path, content: bytes) -> None:
-    """Write a file in one step: a server may be reading."""
+    """Replace a file atomically, because a server may be reading it."""
     new = file.with_name(f"{file.name}.new")
     new.write_bytes(content)
     new.replace(file)

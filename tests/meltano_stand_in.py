@@ -1,9 +1,11 @@
-"""Stands in for the command ``meltano`` where one must fail, hang or be called often.
+"""Stands in for the command ``meltano`` in tests in which it must fail, hang or run many times.
 
-Keeps states as files, by state id: in the directory of ``MELTANO_STATE_BACKEND_URI``, else below
-``MELTANO_SYS_DIR_ROOT``. Appends each call to ``calls`` in its directory, and obeys files there:
+It keeps states as files, named by state id, in the directory of ``MELTANO_STATE_BACKEND_URI`` or
+else below ``MELTANO_SYS_DIR_ROOT``. In its own directory, it appends each call to the file
+``calls``, and these files change what it does:
 
-* ``fail``: a call that contains this text, or has this number, fails before it does anything.
+* ``fail``: a call that contains the text of the file fails before it does anything; if the text is
+  a number, the call with this number does.
 * ``hang``: ``run`` starts a program, appends its process id to ``started``, and waits for it.
 """
 
@@ -16,10 +18,10 @@ from pathlib import Path
 
 
 def installed(directory: Path) -> dict[str, str]:
-    """Put it into a directory with a Meltano project.
+    """Install the stand-in in a directory, with an empty ``meltano.yml``.
 
     Returns:
-        The environment in which it is found.
+        Environment variables for a process that is to find it as ``meltano``.
     """
     program = directory / "bin" / "meltano"
     program.parent.mkdir()
@@ -40,7 +42,7 @@ class Meltano:
         self.states = os.environ.get("MELTANO_STATE_BACKEND_URI", "systemdb")
 
     def main(self, *arguments: str) -> str:
-        """Note the call, then obey it and return what it prints."""
+        """Log the call, fail if it has to, or carry it out and return what to print."""
         call = " ".join(arguments)
         self.note("calls", call)
         number = len((self.place / "calls").read_text("utf-8").splitlines())

@@ -54,14 +54,14 @@ class Output(NamedTuple):
 
 
 class Table:
-    """What a target that upserts by key has after any number of runs."""
+    """The commits and the state in a target that upserts by key, after any number of runs."""
 
     def __init__(self) -> None:
         self.commits: dict[tuple[int, str], Json] = {}
         self.state: Json | None = None
 
     def take(self, messages: Iterable[Json]) -> None:
-        """Take messages in their order; STATE counts as soon as it is read."""
+        """Apply messages in their order; a STATE takes effect as soon as it is read."""
         for message in unpacked(messages):
             if message["type"] == "STATE":
                 self.state = message["value"]
@@ -78,7 +78,7 @@ class Table:
 
 
 def unpacked(messages: Iterable[Json]) -> Iterator[Json]:
-    """Yield the messages, with the records of its files in the place of each BATCH message."""
+    """Yield the messages, with each BATCH message replaced by the records in its files."""
     for message in messages:
         if message["type"] != "BATCH":
             yield message
@@ -100,7 +100,7 @@ def sync(
     *,
     tap: type[TapBitbucketDC] = TapBitbucketDC,
 ) -> Output:
-    """Run the tap in this process: quick, for tests of what is read."""
+    """Run the tap in this process, which is faster than running its command."""
     out, log = io.StringIO(), io.StringIO()
     exit_code = 0
     with contextlib.redirect_stdout(out), _logged_to(log):

@@ -29,7 +29,7 @@ The emulator does not imitate:
 * SHA-256 repositories, worktrees (a file ``.git``), the reftable format, replaced commits and
   grafts.
 
-Where no recording of a real server is known, the answer is a guess. This concerns the bodies of
+Where no recording of a real server is known, the answer is a guess. This applies to the bodies of
 429 and 503, the demand to solve a CAPTCHA, disabled basic authentication, a ``limit`` that is not
 a positive number (400), the origin of a fork if the caller may not see it (absent), the commits of
 an empty repository (404), and a server without ``branches/default``.

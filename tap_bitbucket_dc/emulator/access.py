@@ -20,8 +20,9 @@ class Access:
     Attributes:
         projects: All projects of the server.
         anonymous: Whether the caller may only see what is public.
-        hidden: ``KEY`` or ``KEY/slug`` of what no caller may see.
-        denied: ``KEY`` or ``KEY/slug`` of what is listed but answers 401, 403 or 404.
+        hidden: Projects (``KEY``) and repositories (``KEY/slug``) that no caller may see.
+        denied: The status, 401, 403 or 404, of requests for single projects (``KEY``) and
+            repositories (``KEY/slug``), which are listed nevertheless.
     """
 
     projects: Projects

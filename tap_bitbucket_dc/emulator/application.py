@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from tap_bitbucket_dc.emulator.options import Options
 
 API = ("/rest/api/1.0/", "/rest/api/latest/")
-OPEN = "application-properties"  # answered without a login, and with a wrong one
-# Since these releases of three release lines, tokens only work below /rest and /scm.
+OPEN = "application-properties"  # answered even without a login or with wrong credentials
+# In each release line, HTTP access tokens work only below /rest and /scm since this release.
 # Source: https://support.atlassian.com/bitbucket-data-center/kb/access-tokens-no-longer-work-as-expected-after-upgrading-bitbucket-data-center
 TOKENS_FOR_REST_ONLY = ((8, 9, 22), (8, 19, 12), (9, 3, 2))
 
 
 def answer(options: Options, request: Request) -> Answer:
-    """Return the true answer to a request."""
+    """Return the true answer to a request: the one that is sent if no fault changes it."""
     if request.method != "GET":
         return _json(405, {"message": "HTTP 405 Method Not Allowed", "status-code": 405})
     context, path = options.context_path, request.path
@@ -87,7 +87,7 @@ def _resource(options: Options, request: Request, user: User | None, path: str) 
         raise errors.no_such_commit(str(error), path.split("/")[3]) from error
     except (GitError, FileNotFoundError) as error:
         with contextlib.suppress(GitError, FileNotFoundError):
-            resources.get("/".join(path.split("/")[:4]))  # raises if the repository is gone by now
+            resources.get("/".join(path.split("/")[:4]))  # raises if it no longer exists
         raise errors.failed(str(error)) from error
     return Answer(204) if body is None else _json(200, body)
 

@@ -168,7 +168,10 @@ class Bodies:
         return body
 
     def _person(self, person: Person) -> Json:
-        """Return the account with the e-mail address, otherwise name and address as in git."""
+        """Return the account that has the person's e-mail address, or else git's name and address.
+
+        An address that several accounts have belongs to the first of them.
+        """
         user = self._by_email.get(person.email.lower())
         if user:
             return self.account(user)

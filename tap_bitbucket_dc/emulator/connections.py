@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from tap_bitbucket_dc.emulator.options import Options
     from tap_bitbucket_dc.emulator.traffic import Traffic
 
-POLL = 0.02  # seconds between two looks of the accepting thread at whether to stop
+POLL = 0.02  # seconds between two checks by the accepting thread of whether to stop
 STOP = 5.0  # seconds to wait for the thread of a connection to end
 
 
 class Server(ThreadingHTTPServer):
-    """Accepts connections, gives each a thread of its own, and ends them all."""
+    """Accepts connections, gives each a thread of its own, and closes them all when it stops."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -42,7 +42,7 @@ class Server(ThreadingHTTPServer):
         self._connections: dict[threading.Thread, socket.socket] = {}
         self._accepting = threading.Thread(target=self.serve_forever, args=[POLL], daemon=True)
         super().__init__((HOST, options.port), Handler)
-        if options.ssl_context:  # a handshake waits for its client: not in the accepting thread
+        if options.ssl_context:  # handshakes wait for clients, so not in the accepting thread
             self.socket = options.ssl_context.wrap_socket(
                 self.socket, server_side=True, do_handshake_on_connect=False
             )
@@ -94,7 +94,7 @@ class Handler(BaseHTTPRequestHandler):
         request = Request(self.command, self.path, headers, time.monotonic())
         self.rfile.read(
             int(headers.get("content-length", 0))
-        )  # otherwise it would be read as the next request
+        )  # a body left unread would be taken for the next request
         try:
             traffic.arrived(request)
             self._respond(request, traffic.fault(request))
@@ -141,8 +141,8 @@ class Handler(BaseHTTPRequestHandler):
         Args:
             request: The request it answers.
             answer: The answer.
-            cut: How many bytes of the body to send before closing the connection.
-            drip: Seconds between two bytes of the body.
+            cut: How many bytes of the body to send before closing the connection; None for all.
+            drip: Seconds between two bytes of the body; None to send it at once.
         """
         self.send_response_only(answer.status)
         if "Date" not in answer.headers:

@@ -5,9 +5,9 @@
     {"errors": [{"context": null, "message": "Project X does not exist.",
                  "exceptionName": "com.atlassian.bitbucket.project.NoSuchProjectException"}]}
 
-They were recorded from servers, with three exceptions. The statuses of a CAPTCHA demand and of
-disabled basic authentication are documented, and so is the exception of the former, but not their
-messages. The body of a 429 is invented.
+Most were recorded from servers. For the demand to solve a CAPTCHA, the status and the name of the
+exception are documented, and for disabled basic authentication the status; both messages are
+invented. So are the body of a 429 and the answer to a ``limit`` that is not a positive number.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class BitbucketError(Exception):
         status: The HTTP status.
         message: The message for people.
         exception: The name of the Java exception, without ``com.atlassian.bitbucket``.
-        context: What the error is about, such as a parameter.
+        context: The part of the request that caused the error, such as a parameter.
         headers: Further headers of the answer.
     """
 

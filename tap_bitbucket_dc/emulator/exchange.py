@@ -24,19 +24,19 @@ def encoded(body: Json) -> bytes:
 
 @dataclass
 class Request:
-    """One request. What is None is not known yet, or never will be.
+    """One request as it was received and, later, how it was answered.
 
     Attributes:
         method: The HTTP method.
         target: Path and query as they were sent, percent-encoded.
         headers: The headers as they were sent, their names in lower case.
         started: When it arrived, by ``time.monotonic()``.
-        finished: When its answer was about to be sent, by ``time.monotonic()``.
-        status: The status of its answer; None if the connection ended without one.
+        finished: When its answer was about to be sent, by ``time.monotonic()``; None until then.
+        status: The status of its answer; None until then, or if the connection ended without one.
         user: The login name of the caller; None if the caller is anonymous.
-        number: How many requests have arrived so far, this one included.
+        number: The number of the request in order of arrival, counted from 1.
         path: The path as it was sent.
-        query: The query, decoded. Of a parameter that is given twice, the first counts.
+        query: The query, decoded. If a parameter is given twice, its first value counts.
     """
 
     method: str

@@ -7,7 +7,7 @@
     bitbucket.faults.append(Fault(kind="replace", replace=lambda body: {**body, "values": 1}))
 
 The first fault in the list that matches a request happens to it. A fault that has happened
-``times`` times is removed.
+``times`` times is removed. Below, the *true answer* is the one that is sent without a fault.
 
 No recording of a 429 or a 503 of Bitbucket is known, so their bodies here are invented.
 """
@@ -34,8 +34,8 @@ class Fault:
     """One thing that goes wrong.
 
     Attributes:
-        match: Which requests it happens to: a pattern to search for in path and query as they
-            were sent, or a function of the request. The empty pattern matches every request.
+        match: Which requests it happens to: a regular expression to search for in path and query
+            as they were sent, or a function of the request. The empty one matches every request.
         status: The status of an ``answer`` or ``redirect``.
         headers: The headers of an ``answer`` or ``redirect``.
         body: The body of an ``answer`` or ``redirect``.
@@ -46,12 +46,13 @@ class Fault:
             ``reset``: the connection is reset without an answer.
             ``cut``: the connection is closed in the middle of the true answer's body.
             ``delay``: the true answer is sent ``seconds`` later.
-            ``hang``: nothing is sent for ``seconds``, or until the server stops if that is None.
-            ``drip``: the true answer is sent at one byte every ``seconds``.
+            ``hang``: nothing is sent for ``seconds`` (if None, until the server stops), and then
+            the connection is closed.
+            ``drip``: the true answer's body is sent one byte at a time, ``seconds`` apart.
         seconds: The time for ``delay``, ``hang`` and ``drip``.
         replace: Turns the JSON of the true answer into other JSON, or into bytes of any kind.
         ask: Turns the path and query of the request into those that are answered instead. The
-            log keeps what was sent.
+            log keeps the original ones.
     """
 
     match: str | Callable[[Request], bool] = ""
@@ -70,7 +71,7 @@ class Fault:
         return dataclasses.replace(self, match=match, times=times)
 
     def matches(self, request: Request) -> bool:
-        """Tell whether it happens to a request."""
+        """Tell whether the fault matches a request."""
         if callable(self.match):
             return self.match(request)
         return re.search(self.match, request.target) is not None

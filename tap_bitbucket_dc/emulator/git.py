@@ -1,8 +1,8 @@
 """The refs and commits of one git repository on disk.
 
-Ranges, their order, names and packed objects are answered by git itself. Starting git takes some
-milliseconds, so what git keeps in a small file of its own is read directly: HEAD, a loose ref, a
-loose commit.
+Git itself computes and orders ranges, resolves names, and reads packed objects. Starting git takes
+some milliseconds, so HEAD, loose refs and loose commits, each of which is a small file, are read
+directly.
 
 Commits, and ranges between two commits, never change, so they are cached. Whether a commit is
 still in the repository is looked up each time.
@@ -34,7 +34,7 @@ _NAME = re.compile(r"(?!-)(?:(?!@\{|\.\.)[^\0-\x20\x7f~^:?*\[\\])+")
 _FOUND = re.compile(rb"([0-9a-f]{40}) commit \d+")
 _LINE = 41  # bytes of an id and its newline in the output of rev-list
 MERGES = {"include": (), "exclude": ("--no-merges",), "only": ("--merges",)}
-# Neither the caller's git configuration, locale nor GIT_* variables may change an answer.
+# The caller's git configuration, locale and GIT_* variables must not change an answer.
 # An explicit --git-dir makes safe.directory irrelevant.
 _SETTINGS = {
     "GIT_CONFIG_GLOBAL": os.devnull,
@@ -107,7 +107,7 @@ class CommitRange:
 
 
 class Recent:
-    """A cache of bytes that evicts the least recently used once it exceeds ``size`` bytes."""
+    """A cache that evicts the least recently used values once it exceeds ``size`` bytes."""
 
     def __init__(self, size: int) -> None:
         self._values: OrderedDict[object, bytes] = OrderedDict()
@@ -143,12 +143,12 @@ class Git:
         self._recent = recent
 
     def head(self) -> str | None:
-        """Return the ref HEAD names, whether it exists or not; None if HEAD is detached."""
+        """Return the ref that HEAD names, even if it does not exist; None if HEAD is detached."""
         kind, _, ref = self._file("HEAD").partition(" ")
         return ref if kind == "ref:" else None
 
     def tip(self, ref: str) -> str | None:
-        """Return the id of the commit that a full ref name points to, None without such a ref."""
+        """Return the id of the commit that a ref points to; None if there is no such ref."""
         try:
             content = self._file(ref)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
@@ -236,7 +236,7 @@ class Git:
         return content if kind.startswith(b"commit ") else None
 
     def _packed(self, ids: list[str]) -> dict[str, bytes]:
-        """Return the contents of the commits that git finds, be it in packs or in alternates."""
+        """Return the contents of the commits that git finds, in packs or in alternates."""
         if not ids:
             return {}
         asked = "".join(f"{id_}\n" for id_ in ids)

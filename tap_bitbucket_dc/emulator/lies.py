@@ -7,8 +7,9 @@
     bitbucket.faults.append(WITHOUT_LAST_ROW.on("ledger/commits", times=None))
     bitbucket.faults.append(commits_of("PAY/wages").on("ledger/commits"))
 
-Each lie changes one page of a listing and nothing else: whatever the lie is not about is as in the
-true answer, ``totalCount`` included. An answer that is not a page, such as a 404, stays as it is.
+A lie changes the pages that it happens to only as described; the rest of each page, ``totalCount``
+included, is as in the true answer. An answer that is not a page, such as a 404, stays as it is,
+except that ``commits_of`` replaces the whole answer.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def _empty(body: Json) -> Json:
 
 
 def _without(place: Callable[[int], int]) -> Callable[[Json], Json]:
-    """Return what removes the row at a place, which depends on the number of rows."""
+    """Return a function that removes a row; ``place`` maps the number of rows to its index."""
 
     def change(body: Json) -> Json:
         values = list(body["values"])
@@ -68,8 +69,8 @@ def _from_the_start(target: str) -> str:
 
 
 EMPTY_PAGE = _lie(_empty)
-"""No rows, and this is the last page. For the first page it hides everything, for a later page
-the rest."""
+"""The page has no rows and claims to be the last. On the first page this hides all rows, on a later
+page the remaining ones."""
 
 LAST_TOO_EARLY = _lie(_last)
 """The true rows, but ``isLastPage`` is true and there is no ``nextPageStart``."""
@@ -78,17 +79,17 @@ WITHOUT_FIRST_ROW = _lie(_without(lambda _: 0))
 """The first row is missing. ``size`` agrees with the rows, and the next page is the true one."""
 
 WITHOUT_MIDDLE_ROW = _lie(_without(lambda size: size // 2))
-"""The row in the middle is missing, as in ``WITHOUT_FIRST_ROW``."""
+"""The row in the middle is missing; otherwise the same as ``WITHOUT_FIRST_ROW``."""
 
 WITHOUT_LAST_ROW = _lie(_without(lambda _: -1))
-"""The last row is missing, as in ``WITHOUT_FIRST_ROW``."""
+"""The last row is missing; otherwise the same as ``WITHOUT_FIRST_ROW``."""
 
 WITHOUT_PARENTS = _lie(_without_parents)
 """The row in the middle has no parents, as if it were the first commit of its history."""
 
 START_IGNORED = Fault(kind="replace", ask=_from_the_start)
 """The page at ``start=0``, whatever ``start`` was asked for. ``start`` in the answer is 0, and
-``nextPageStart`` is that of the first page: a client that believes it never ends."""
+``nextPageStart`` is that of the first page, so a client that follows it never comes to an end."""
 
 START_IGNORED_AND_LAST = _lie(_last, ask=_from_the_start)
 """The page at ``start=0``, whatever ``start`` was asked for, and it claims to be the last one."""

@@ -1,4 +1,4 @@
-"""Users, what their tokens and passwords are worth, and how many requests each may send."""
+"""Users, the check of their tokens and passwords, and how many requests each may send."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class RateLimit:
         """Take a request out of the user's bucket.
 
         Raises:
-            BitbucketError: 429, as the bucket is empty.
+            BitbucketError: 429, if the bucket is empty.
         """
         with self._lock:
             now = time.monotonic()
@@ -88,13 +88,14 @@ class RateLimit:
 
 @dataclass(frozen=True)
 class Login:
-    """The rules by which credentials are judged.
+    """The rules that decide whether credentials are accepted.
 
     Attributes:
         users: All accounts.
         tokens: HTTP access tokens, each with the slug of its user.
         passwords: Passwords by the slug of their user.
-        public_access: Whether a caller with a wrong token is anonymous. Otherwise it gets 401.
+        public_access: Whether a caller with a wrong token is treated as anonymous. Otherwise the
+            answer is 401.
         basic_auth: Whether a user name and password are accepted.
         captcha: Whether every login is answered with the demand to solve a CAPTCHA.
         login_url: The URL of the login page, where the CAPTCHA can be solved.

@@ -1,7 +1,6 @@
-"""The options of the emulated server, and what follows from them alone.
+"""The options of the emulated server, and values derived from them.
 
-Every other module that needs an option imports this one. It knows nothing of how requests are
-received or answered.
+This module knows nothing of how requests are received or answered.
 """
 
 from __future__ import annotations
@@ -41,18 +40,19 @@ class Options:
         basic_auth: Whether a user name and password are accepted. Otherwise the answer is 403.
         captcha: Whether every login is answered with the demand to solve a CAPTCHA: 403.
         rate_limit: The rate limit of each user; None for no limit.
-        hidden: ``KEY`` or ``KEY/slug`` of what no caller may see. Such rows are left out of
-            pages, but still count towards ``limit``.
-        denied: ``KEY`` or ``KEY/slug`` of what is listed but answers with this status.
+        hidden: Projects (``KEY``) and repositories (``KEY/slug``) that no caller may see. Their
+            rows are left out of pages, but count in ``start`` and ``nextPageStart``.
+        denied: The status, 401, 403 or 404, of requests for single projects (``KEY``) and
+            repositories (``KEY/slug``), which are listed nevertheless.
         page_caps: The highest ``limit`` for each kind of page.
-        last_page: How nextPageStart looks on every last page: ``absent`` or ``null``. None
-            follows the version.
+        last_page: Whether nextPageStart is ``absent`` or ``null`` on every last page. If None,
+            the version decides.
         stride: How many numbers are skipped between two rows, so that nextPageStart is larger
             than start + size.
         counts: Whether commits are counted for ``withCounts=true``. Otherwise the parameter is
             ignored, and there is neither ``totalCount`` nor ``authorCount``.
         default_branch_resource: Whether ``branches/default`` exists. Otherwise it is an unknown
-            path, all of which then answer 404 with ``sub-code`` and without ``errors``;
+            path, and every unknown path answers 404 with ``sub-code`` and without ``errors``.
             ``default-branch`` is not affected.
         latency: Seconds before every answer.
         ssl_context: The TLS context for https; None for http.
@@ -94,7 +94,7 @@ class Options:
     projects: Projects = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Bring the context path into one form and open the root."""
+        """Normalize the context path, and prepare to read the projects."""
         self.context_path = f"/{self.context_path.strip('/')}".rstrip("/")
         self.projects = Projects(Path(self.root))
 
@@ -114,7 +114,7 @@ class Options:
         return (*self.users, *self.projects.users())
 
     def login(self) -> Login:
-        """Return the rules by which credentials are judged now."""
+        """Return the current rules that decide whether credentials are accepted."""
         return Login(
             users=self.accounts(),
             tokens=self.tokens,

@@ -29,12 +29,12 @@ class Paging:
     """Which page a request asks for, and how the server numbers rows.
 
     Attributes:
-        query: The query of the request, with ``start`` and ``limit`` or without.
+        query: The query of the request, in which ``start`` and ``limit`` are optional.
         caps: The highest limit for each kind of rows. A higher one is lowered silently.
         stride: How many numbers are skipped between two rows; twice as many between the first two.
-        streamed_null: Whether nextPageStart is null on the last page of a streamed listing.
-            Otherwise it is absent.
-        null: The same for a listing that is not streamed.
+        streamed_null: Whether nextPageStart is null on the last page of a listing that Bitbucket
+            streams from git. Otherwise it is absent.
+        null: The same for every other listing.
     """
 
     query: Mapping[str, str]
@@ -93,7 +93,7 @@ class Paging:
         return int(value)
 
     def _position(self, row: int) -> int:
-        """Return the number of a row as ``start`` and ``nextPageStart`` have it."""
+        """Return the number that stands for a row in ``start`` and ``nextPageStart``."""
         return row + self.stride * (row + 1) if row else 0
 
     def _row(self, position: int) -> int:

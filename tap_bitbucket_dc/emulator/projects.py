@@ -1,4 +1,4 @@
-"""The projects and repositories in a directory, and their facts that git does not know.
+"""The projects and repositories in a directory, and facts about them that git does not know.
 
 ::
 
@@ -81,7 +81,7 @@ class Projects:
 
     Attributes:
         root: The directory.
-        recent: The cache for objects of git and for what is made of them.
+        recent: The cache of commits, of ranges of commits, and of pages of commits.
     """
 
     def __init__(self, root: Path) -> None:
@@ -123,7 +123,7 @@ class Projects:
         return found
 
     def repository(self, project: Project, slug: str) -> Repository | None:
-        """Return the repository of a project with a slug; None if there is none."""
+        """Return a project's repository by its slug; None if there is none."""
         if not _NAME.fullmatch(slug):
             return None
         directory = f"{project.directory}/{slug}"
@@ -158,7 +158,7 @@ class Projects:
         git = next((place for place in places if os.path.exists(f"{place}/HEAD")), None)  # noqa: PTH110 - as in _read
         if git is None:
             return None
-        facts = self._read(f"{git}/config", _facts) or {}  # git needs no configuration
+        facts = self._read(f"{git}/config", _facts) or {}  # git works without this file
         slug = directory.rpartition("/")[2].removesuffix(".git")
         return Repository(
             project=project,
@@ -174,7 +174,10 @@ class Projects:
         )
 
     def _read(self, file: str, read: Callable[[str], _T]) -> _T | None:
-        """Return the content of a file, read again only if it changed; None without the file."""
+        """Return what ``read`` makes of a file; None if the file does not exist.
+
+        The file is read again only after it has changed.
+        """
         try:
             status = os.stat(file)  # noqa: PTH116 - 10,000 in a listing: a Path costs more than the stat
             stamp = (status.st_mtime_ns, status.st_size, status.st_ino)

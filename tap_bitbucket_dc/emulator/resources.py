@@ -104,7 +104,7 @@ class Resources:
         return self._repositories([each for each in repositories if self._asked_for(each)])
 
     def recent_repositories(self) -> Json:
-        """Return a page of the repositories that the user visited lately: here, of all."""
+        """Return a page of all repositories; Bitbucket returns those the user viewed recently."""
         if self._user is None:
             raise errors.only_authenticated()
         return self._repositories(self._projects.repositories(*self._projects.all()))
@@ -206,7 +206,7 @@ class Resources:
         return body
 
     def _offers(self, resource: object) -> bool:
-        """Tell whether the options leave a resource in place."""
+        """Tell whether the options allow a resource to exist."""
         return resource is not Resources.default_branch or self._options.default_branch_resource
 
     def _counted(self) -> bool:

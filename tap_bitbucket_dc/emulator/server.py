@@ -1,4 +1,4 @@
-"""The server as a test holds it: its options, its log of requests, its start and its end.
+"""The server as tests use it: its options, its log of requests, and how it starts and stops.
 
 Knows nothing of git, and of HTTP only that there are requests and answers.
 """
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 
 class Bitbucket(Options):
-    """A Bitbucket Data Center over the git repositories in a directory.
+    """A Bitbucket Data Center backed by the git repositories in a directory.
 
-    It answers inside the ``with`` block. Its arguments are those of ``Options``; all of them are
-    attributes, and may be changed while it runs.
+    It answers requests inside the ``with`` block. Its arguments are those of ``Options``; all of
+    them are attributes, and may be changed while it runs.
     """
 
     def __post_init__(self) -> None:
-        """Prepare everything but the port."""
+        """Prepare everything except the socket, which ``with`` opens."""
         super().__post_init__()
         self._traffic = Traffic(self)
         self._server: Server | None = None
 
     def __enter__(self) -> Self:
-        """Start to answer.
+        """Start answering requests.
 
         Raises:
             SameIdError: Two projects or two repositories have the same id.
@@ -50,7 +50,7 @@ class Bitbucket(Options):
 
     @property
     def requests(self) -> list[Request]:
-        """Every request so far, from the moment it arrived."""
+        """Every request so far, including those that are not answered yet."""
         return self._traffic.requests
 
     @property

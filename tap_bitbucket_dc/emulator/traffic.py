@@ -17,7 +17,7 @@ class Traffic:
     """The log of one server. All its methods may be called by several threads at once.
 
     Attributes:
-        requests: Every request, from the moment it arrived.
+        requests: Every request, including those that are not answered yet.
         most_at_once: The highest number of requests that were under way at the same time.
         stopping: Set when the server stops, so that nothing waits any longer.
     """
@@ -46,7 +46,7 @@ class Traffic:
         self.stopping.wait(self._options.latency)
 
     def answered(self, request: Request, status: int | None) -> None:
-        """Log that a request is about to be answered. Only the first call for it counts."""
+        """Log that a request is about to be answered. Later calls for the same one do nothing."""
         if request.finished is None:
             with self._lock:
                 self._at_once -= 1
@@ -54,7 +54,7 @@ class Traffic:
             request.finished = time.monotonic()
 
     def fault(self, request: Request) -> Fault | None:
-        """Return the fault that happens to a request, having counted it down."""
+        """Return the fault that happens to a request, if any, and use up one of its ``times``."""
         faults = self._options.faults
         with self._lock:
             for i, fault in enumerate(faults):

@@ -18,7 +18,7 @@ MELTANO = {
     "schema": "BITBUCKET_REPORT_DEFAULT_TARGET_SCHEMA",
     "output": "BITBUCKET_REPORT_OUTPUT",
 }
-"""Options, and the variables in which Meltano passes the settings of its plugin to it."""
+"""Options, each with the environment variable in which Meltano passes the plugin's setting."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,9 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _of_meltano(arguments: Sequence[str], environment: Mapping[str, str]) -> list[str]:
-    """Return the arguments, preceded by the settings of the Meltano plugin if it runs.
+    """Return the arguments with the Meltano plugin's settings, if any, inserted as options.
 
-    ``meltano run bitbucket-report`` gives no arguments: it writes the report.
+    ``meltano run bitbucket-report`` passes no arguments, so the command is then ``report``.
     """
     settings = {option: environment.get(name, "") for option, name in MELTANO.items()}
     if not arguments and not any(settings.values()):

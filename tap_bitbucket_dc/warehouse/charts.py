@@ -24,13 +24,13 @@ class Page(NamedTuple):
     """Where a chart is shown."""
 
     width: int
-    """Of the chart in pixels, labels included."""
+    """Width of the chart in pixels, including labels."""
     step: int
     """Height of a row in pixels."""
     dates: int
-    """How many weeks are labelled at most."""
+    """The largest number of weeks that are labelled."""
     columns: int
-    """Length of a name; a wide character takes two."""
+    """The largest width of a name in columns; a wide character takes two."""
     names_above: bool
 
 
@@ -152,7 +152,7 @@ def _freshness(row: Row) -> str:
 
 
 def _split(row: Row, name: str) -> list[Row]:
-    """Return one bar for the merges and, stacked on it, those for the other commits."""
+    """Return stacked bars for merges, other commits and commits by bots, without empty ones."""
     counts = {"merges": row["merges"], "by bots": row.get("by_bots", 0)}
     label = f"{name}; commits: {row['commits']:,}"
     label += "".join(f", {kind}: {count:,}" for kind, count in counts.items() if count)
@@ -170,7 +170,7 @@ def _split(row: Row, name: str) -> list[Row]:
 
 
 def _kind(bars: list[Row]) -> alt.Color:
-    """Return the colours of the kinds of commits; a legend if there is more than one kind."""
+    """Return the colours of the kinds of commits, with a legend if there is more than one kind."""
     kinds = [kind for kind in KINDS if any(bar["kind"] == kind for bar in bars)]
     scale = alt.Scale(domain=kinds, range=[KINDS[kind] for kind in kinds])
     legend = alt.Legend(title=None, orient="top") if kinds[1:] else None
@@ -215,9 +215,9 @@ def _name(page: Page) -> alt.Y:
 
 
 def _shortened(rows: list[Row], page: Page) -> list[Row]:
-    """Return rows whose names fit on the page, and still differ.
+    """Return rows whose names are short enough for the page, but still differ from each other.
 
-    Vega would shorten them, too, but cuts emoji in half, which ends the whole process.
+    Vega could shorten names, too, but it cuts emoji in half, which crashes the whole process.
     """
     names: dict[str, str] = {}
     for row in rows:
@@ -231,7 +231,7 @@ def _shortened(rows: list[Row], page: Page) -> list[Row]:
 
 
 def shorten(text: str, columns: int) -> str:
-    """Return a text of at most so many columns; a wide character takes two."""
+    """Return the text, shortened to ``columns`` columns; a wide character takes two."""
     widths = itertools.accumulate(
         2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text
     )
@@ -242,7 +242,7 @@ def shorten(text: str, columns: int) -> str:
 def _number(field: str, rows: list[Row]) -> dict[str, Any]:
     """Return the arguments of an axis with whole numbers."""
     most = max((row[field] for row in rows), default=0)
-    # By itself, Vega would label an axis of small counts at halves, too.
+    # By default, Vega also labels halves on an axis of small counts.
     marked = {"values": list(range(most + 1))} if most < 6 else {"tickCount": 5}  # noqa: PLR2004
     axis = alt.Axis(**marked, format=",d", domain=False, ticks=False)
     return {"shorthand": f"{field}:Q", "title": None, "axis": axis}

@@ -61,6 +61,6 @@ def _comments(options: argparse.Namespace) -> None:
 
 
 def _say(label: str, sentences: list[str]) -> None:
-    """Say on standard error what is missing: standard output may be SQL."""
+    """Print sentences to standard error, because standard output may contain SQL."""
     for sentence in sentences:
         print(f"{label}: {sentence}", file=sys.stderr)  # noqa: T201

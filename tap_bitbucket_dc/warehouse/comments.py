@@ -27,10 +27,10 @@ TABLES = {
 
 
 def write_comments(connection: psycopg.Connection) -> dict[str, int]:
-    """Comment on the tables that exist, and return the number of columns of each.
+    """Comment on the tables that exist, and return the number of columns described in each.
 
     Raises:
-        psycopg.Error: There is none of the tables, or they belong to another user.
+        psycopg.Error: None of the tables exists, or they belong to another user.
     """
     tables = Tables.existing(connection)
     columns = {}

@@ -1,4 +1,4 @@
-"""A connection to the database of the tables. Does not know their content."""
+"""The connection to the database. This module does not know what the tables contain."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SECRETS = ("password", "sslpassword")
 
 @contextmanager
 def connected(dsn: str, schema: str) -> Iterator[psycopg.Connection]:
-    """Yield a connection that searches ``schema`` alone for tables and uses the time zone UTC.
+    """Yield a connection that looks for tables only in ``schema`` and uses the time zone UTC.
 
     Args:
         dsn: A connection string of libpq or of SQLAlchemy (``postgresql+psycopg://…``). What it

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Part(NamedTuple):
-    """Something that needs a table or, if ``columns`` are given, at least one of them."""
+    """Something that needs a table or, if ``columns`` are given, at least one of these columns."""
 
     what: str
     table: str
@@ -93,7 +93,7 @@ VIEWS = (
 def left_out(parts: Iterable[Part], tables: Tables) -> list[str]:
     """Return a sentence for each part whose table or columns do not exist."""
     sentences = []
-    said: set[tuple[str, str]] = set()  # columns that are named for a larger part already
+    said: set[tuple[str, str]] = set()  # columns already named in a sentence
     for what, table, columns in parts:
         if not tables.has(table):
             if not columns:

@@ -24,7 +24,7 @@ WEEKS = 52
 SHOWN = {"top": 20, "rows": 100}
 SESSION = (
     "set work_mem = '128MB'",  # with less, counting ten million commits spills to disk
-    "set enable_nestloop = off",  # nobody knows how many rows the steps of the statement have
+    "set enable_nestloop = off",  # the planner cannot know how many rows each step returns
     "set jit = off",
 )
 
@@ -39,10 +39,10 @@ def write_report(
             leaves out is taken from libpq's environment variables.
         path: The file to write; an existing one is overwritten.
         schema: The schema of the tables.
-        weeks: How many weeks the report shows; they are compared with as many before.
+        weeks: How many weeks the report shows; it compares them with as many weeks before.
 
     Raises:
-        psycopg.Error: The connection failed, or there is none of the tables.
+        psycopg.Error: The connection failed, or none of the tables exists.
     """
     facts = read(dsn, schema, weeks)
     Path(path).write_text(page(facts), "utf-8")
@@ -86,7 +86,7 @@ def page(facts: dict[str, Any]) -> str:
 
 
 def _has(tables: Tables) -> dict[str, bool]:
-    """Return which parts of the page there is something to say about."""
+    """Return for each part of the page whether the columns that it needs exist."""
     return {
         "statuses": tables.has("default_branches", "status"),
         "branches": tables.has("default_branches", "display_id"),
@@ -108,7 +108,7 @@ def _chart(name: str, rows: list[charts.Row]) -> dict[str, Markup]:
 
 
 def _change(now: int, before: int) -> str:
-    """Return by how much a number has changed, in per cent of what it was."""
+    """Return by how many percent a number has changed, as text."""
     if not before:
         return "new" if now else "\N{EN DASH}"
     percent = round(100 * (now - before) / before)

@@ -21,13 +21,13 @@ with cell as materialized (
                committer_timestamp::timestamptz as committed,
                date_trunc('week', committer_timestamp::timestamptz)::date as week,
                not on_default_branch::boolean as removed, is_merge::boolean as is_merge,
-               -- Without authors, bots cannot be told from them.
+               -- Without the columns of authors, bots cannot be told from people.
                case when %(people)s then author_type::text end as kind, co_authors::text as others
           from {commits} as commits
       ) as commit
      group by 1, 2, 3, 4, 5
 
--- Who is one person. The page states the rule.
+-- Which names and addresses belong to one person. The page states the rule.
 ), identity as (
     select user_id, email, name, bool_or(is_bot) as is_bot,
            max(coalesce(newest, newest_removed)) as newest

@@ -1,4 +1,4 @@
-"""Which of the tables and columns exist, and SQL that works without the others."""
+"""Which of the tables and columns exist, and SQL that also works if some do not."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import psycopg
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# What the views and the report read beside the keys, and what they take instead of a column that
-# does not exist. Without on_default_branch, no commit is known to be off the default branch.
+# The columns besides the keys that the views and the report read, each with the SQL that replaces
+# it if it does not exist. Without on_default_branch, all commits count as being on that branch.
 COLUMNS: dict[str, dict[str, str]] = {
     "projects": {
         "key": "null::text",
@@ -85,7 +85,7 @@ class Tables:
         """Return the tables that a connection finds.
 
         Raises:
-            psycopg.errors.UndefinedTable: There is none of them.
+            psycopg.errors.UndefinedTable: None of them exists.
         """
         rows = connection.execute(EXISTING, [list(COLUMNS)]).fetchall()
         if not rows:
@@ -104,7 +104,7 @@ class Tables:
         return any(self.has(table, column) for column in columns)
 
     def fill(self, script: str) -> str:
-        """Return SQL with each ``{table}`` replaced by something that has all ``COLUMNS``."""
+        """Return SQL with each ``{table}`` replaced by a table or subquery with all ``COLUMNS``."""
         for table in COLUMNS:
             script = script.replace(f"{{{table}}}", self._source(table))
         return script

@@ -1,7 +1,7 @@
 -- Views over the tables that tap-bitbucket-dc fills, with the names and columns of DX's Bitbucket
 -- Server tables. They need PostgreSQL 14 or newer and store no data of their own. Running this
--- script again changes nothing; grants and objects that depend on the views are kept. Where a table
--- or a column does not exist, null stands in its place.
+-- script again changes nothing; grants and objects that depend on the views are kept. A column that
+-- does not exist is replaced by null (on_default_branch by true), a missing table by an empty one.
 
 -- Depending on the target, a time is a timestamp, a timestamptz or a text.
 create or replace function bitbucket_server_utc(moment timestamp) returns timestamp

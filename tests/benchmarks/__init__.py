@@ -1,5 +1,5 @@
-"""How fast the tap is beside what one would use instead, on this machine.
+"""How fast the tap is on this machine, compared with its alternatives.
 
-``uv run python -m tests.benchmarks --help`` says how to measure.
-Nothing here is collected by pytest: a time that is asserted fails on a busy machine.
+``uv run python -m tests.benchmarks --help`` says how to measure. Pytest collects nothing here,
+because a test that asserts a time fails on a busy machine.
 """

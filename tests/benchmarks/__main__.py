@@ -96,7 +96,7 @@ def _say(text: str) -> None:
 
 
 def _draw(bench: Bench, found: dict[str, Section]) -> None:
-    # Late, for what this process holds is counted as held by those that it starts.
+    # Imported late: the memory of this process counts as memory of the processes it starts.
     from tests.benchmarks.figure import Panel, draw  # noqa: PLC0415
 
     long, many = found["long"].runs, found["many"].runs
@@ -114,7 +114,7 @@ def _draw(bench: Bench, found: dict[str, Section]) -> None:
 
 
 def _draw_loads(cases: list[postgres.Case]) -> None:
-    # Late, as in _draw.
+    # Imported late, as in _draw.
     from tests.benchmarks.figure import Panel, draw  # noqa: PLC0415
 
     panels = []

@@ -29,10 +29,10 @@ class Bench(NamedTuple):
     limit: list[Tool]
     rounds: int
     small: int
-    """Divides how much there is to read: 1, or more to be quick."""
+    """Divisor of the amount to read: 1, or more for a quick run."""
     directory: Path
     tiny: Server
-    """With next to nothing to read."""
+    """A server with next to nothing to read."""
 
     @property
     def everyone(self) -> list[Tool]:
@@ -40,17 +40,17 @@ class Bench(NamedTuple):
         return [self.ours, self.naive, *self.dlt, *self.airbyte, *self.limit]
 
     def race(self, entrants: Sequence[Entrant]) -> dict[str, Runs]:
-        """Let them take turns, and the start-up among them."""
+        """Measure the entrants in turn, and with them the time the tap takes to start."""
         start_up = Entrant(self.ours, self.tiny, START_UP)
         return race([start_up, *entrants], self.rounds, self.directory)
 
     def warm_up(self) -> None:
-        """Run each once: a command is compiled when it runs first."""
+        """Run each tool once, because Python compiles its modules in the first run."""
         race([Entrant(tool, self.tiny) for tool in self.everyone], 1, self.directory)
 
 
 def long(bench: Bench) -> Section:
-    """One long history: commits a second beside all others, and memory."""
+    """One long history: commits per second compared with all other tools, and memory."""
     worlds = [World(commits=length // bench.small) for length in (100_000, 10_000, 400_000)]
     usual, ours = worlds[0], bench.ours.name
     with Server(usual) as server:
@@ -74,7 +74,7 @@ def long(bench: Bench) -> Section:
 
 
 def many(bench: Bench) -> Section:
-    """Many small repositories: is each as cheap as when there are few."""
+    """Many small repositories: does each take as little time as when there are few?"""
     worlds = [World(projects // bench.small, 20) for projects in (50, 500)]
     few, lots = (f"{world.projects * world.repositories:,} repositories" for world in worlds)
     with Server(worlds[0]) as few_server, Server(worlds[1]) as lots_server:
@@ -98,7 +98,7 @@ def many(bench: Bench) -> Section:
 
 
 def idle(bench: Bench) -> Section:
-    """A second run when nothing is new: one request for each repository."""
+    """A second run when nothing is new: the listings, and one request for each repository."""
     world = World(500 // bench.small, 20)
     with Server(world) as server:
         race([Entrant(bench.ours, server, "first run")], 1, bench.directory)
@@ -112,7 +112,7 @@ def idle(bench: Bench) -> Section:
 
 
 def latency(bench: Bench) -> Section:
-    """Small projects on a slow server: are the threads kept busy."""
+    """Small projects on a slow server: are the threads kept busy?"""
     world = World(200 // bench.small, 2, latency=0.02)
     with Server(world) as server:
         runs = bench.race([Entrant(bench.ours, server, concurrency=8)])
@@ -128,7 +128,7 @@ def latency(bench: Bench) -> Section:
 
 
 def pages(bench: Bench) -> Section:
-    """One long history on a slow server: are its pages asked for ahead."""
+    """One long history on a slow server: are its pages requested ahead, in parallel?"""
     world = World(commits=10_000, cap=100, latency=0.1)
     fast, slow = (f"{n} at once" for n in (8, 1))
     with Server(world) as server:

@@ -1,4 +1,4 @@
-"""The picture of what was measured: ours, the others, and the limit in grey."""
+"""Draws what was measured: the tap and its alternatives in colour, the bare loops in grey."""
 
 from __future__ import annotations
 

@@ -26,12 +26,12 @@ class Measurement(NamedTuple):
 
     seconds: float
     processor: float
-    """Seconds of the processor's time, all threads together."""
+    """CPU seconds of all threads together."""
     commits: int
     megabytes: float
-    """Most memory held at once."""
+    """Peak memory."""
     state_bytes: int
-    """Of all STATE messages together."""
+    """Bytes of all STATE messages together."""
     counts: Counts
 
 
@@ -41,28 +41,28 @@ class Entrant(NamedTuple):
     tool: Tool
     server: Server
     label: str = ""
-    """What the results call it, the tool's name if empty."""
+    """Its name in the results; if empty, the name of the tool."""
     concurrency: int = 8
     state: Path | None = None
-    """State of a former run: there is nothing new, and no commit is expected."""
+    """State of an earlier run, after which nothing is new: no commit is expected."""
 
 
 class Runs(list[Measurement]):
-    """What was measured for one entrant; its numbers are medians."""
+    """What was measured for one entrant: medians of times, and the highest of other numbers."""
 
     @property
     def seconds(self) -> float:
-        """From its start to its end."""
+        """Seconds from start to end."""
         return median(run.seconds for run in self)
 
     @property
     def least(self) -> float:
-        """Seconds of the run that was disturbed least."""
+        """Seconds of the fastest run, which was disturbed least."""
         return min(run.seconds for run in self)
 
     @property
     def processor(self) -> float:
-        """Seconds of the processor's time."""
+        """CPU seconds."""
         return median(run.processor for run in self)
 
     @property
@@ -97,7 +97,7 @@ class Runs(list[Measurement]):
 
 
 def race(entrants: Sequence[Entrant], rounds: int, directory: Path) -> dict[str, Runs]:
-    """Return what was measured for each, by label; they take turns: A B C A B C."""
+    """Return what was measured for each entrant, by label. They take turns: A B C A B C."""
     found: dict[str, Runs] = {}
     for number in range(rounds):
         for entrant in entrants:
@@ -110,10 +110,10 @@ def race(entrants: Sequence[Entrant], rounds: int, directory: Path) -> dict[str,
 
 
 def measure(entrant: Entrant, directory: Path) -> Measurement:
-    """Run it once.
+    """Run an entrant once, and return what was measured.
 
     Raises:
-        RuntimeError: It failed, or did not read every commit.
+        RuntimeError: The tool failed, or did not read every commit.
     """
     tool, server = entrant.tool, entrant.server
     command = tool.command(server.url, directory, entrant)
@@ -132,7 +132,7 @@ def measure(entrant: Entrant, directory: Path) -> Measurement:
         log_end = (directory / "log").read_text()[-2000:]
         raise RuntimeError(f"{tool.name}: {commits} of {expected} commits.\n{log_end}")
     processor = usage.ru_utime + usage.ru_stime
-    megabytes = usage.ru_maxrss / 1024  # from kilobytes, as Linux has it
+    megabytes = usage.ru_maxrss / 1024  # Linux reports kilobytes
     counts = server.counts()
     return Measurement(seconds, processor, commits, megabytes, state_bytes, counts)
 
@@ -144,7 +144,7 @@ def environment(directory: Path) -> dict[str, str]:
 
 
 def _read(output: Path) -> tuple[int, int]:
-    """Return commits and bytes of STATE; what is no message is a count of commits."""
+    """Return the number of commits, which may be given as a number, and the bytes of STATE."""
     commits = state_bytes = 0
     with output.open("rb") as lines:
         for line in lines:

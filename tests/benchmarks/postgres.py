@@ -1,7 +1,7 @@
-"""Into PostgreSQL: the whole of ``meltano run`` beside what one would use instead.
+"""Loads into PostgreSQL: a whole ``meltano run``, compared with its alternatives.
 
-Each loads the same server into an empty schema, and then once more when nothing is new. PostgreSQL
-comes from a wheel, listens on a socket, and is the same for all.
+Each loader loads the same server into an empty schema, and then once more when nothing is new. All
+loaders use the same PostgreSQL, which comes from a wheel and listens on a Unix socket.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tests.end_to_end.warehouse import Warehouse
 
 RECORD, BATCH = "meltano run, RECORD", "meltano run, BATCH"
-DEFAULT = RECORD  # what meltano.yml does as it is
+DEFAULT = RECORD  # what meltano.yml does by default
 MERGE, APPEND = "dlt rest_api, merge", "dlt rest_api, append"
 TEMPLATE = "singer-sdk template, target-postgres"
 SCHEMA = "bitbucket"
@@ -45,9 +45,9 @@ class Load(NamedTuple):
     """What a loader needs to know."""
 
     url: str
-    """Of the server."""
+    """URL of the server."""
     directory: Path
-    """Empty before the first load; the second finds in it what the first left."""
+    """A directory for files: empty before the first load, and then kept for the second."""
     database: Warehouse
     batch_config: str = ""
     """The setting as JSON, "" for RECORD messages."""
@@ -59,7 +59,7 @@ class Loader(NamedTuple):
     name: str
     run: Callable[[Load], None]
     once: bool = False
-    """Whether one round must do, because it is so slow."""
+    """Whether it runs in only one round, because it is slow."""
 
 
 class Times(NamedTuple):
@@ -68,7 +68,7 @@ class Times(NamedTuple):
     first: list[float]
     idle: list[float]
     processor: list[float]
-    """Of the first load, PostgreSQL's own left out: it hardly depends on what else runs."""
+    """CPU seconds of the first load, without PostgreSQL's: other processes hardly affect them."""
 
 
 class Case(NamedTuple):
@@ -77,7 +77,7 @@ class Case(NamedTuple):
     world: World
     times: dict[str, Times]
     bound: float
-    """Most that the first load may take, in times of dlt's merge."""
+    """The most time that the first load may take, as a multiple of dlt's merge."""
 
     @property
     def title(self) -> str:
@@ -105,9 +105,9 @@ def measure(rounds: int, small: int, directory: Path) -> Iterator[Case]:
     """Yield what was measured: a long history, then many small repositories.
 
     Args:
-        rounds: How often each is measured; they take turns.
-        small: Divides how much there is to load.
-        directory: For files of the loaders.
+        rounds: How many times each loader is measured; the loaders take turns.
+        small: Divisor of the amount to load.
+        directory: The directory for the loaders' files.
     """
     for world, bound in ((World(commits=100_000 // small), 0.7), (World(50 // small, 20), 0.9)):
         with Server(world) as server, warehouse() as database:
@@ -124,14 +124,14 @@ def measure(rounds: int, small: int, directory: Path) -> Iterator[Case]:
 
 
 def versions() -> list[str]:
-    """Return the versions of what Meltano runs, and of PostgreSQL."""
+    """Return the versions of Meltano, of what it runs, of PostgreSQL, and of dlt if it is there."""
     found = [f"{name} {metadata.version(name)}" for name in PACKAGES]
     python = tools.environment("dlt[postgres]")
     return [*found, f"dlt {tools.version(str(python), 'dlt')}"] if python else found
 
 
 def loaders() -> list[Loader]:
-    """Return ours, and the peers that can be had."""
+    """Return the tap's loaders, and the alternatives that can be installed."""
     found = [Loader(RECORD, _meltano), Loader(BATCH, _meltano_batch)]
     python = tools.environment("dlt[postgres]")
     if python is not None:
@@ -161,7 +161,7 @@ def _measure(
 
 
 def _processor() -> float:
-    """Return the seconds of the processor that all finished commands took together."""
+    """Return the CPU seconds of all commands that have finished."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
@@ -186,7 +186,7 @@ def _meltano_batch(load: Load) -> None:
 
 def _dlt(python: Path, how: str, load: Load) -> None:
     script = tools.PEERS / "dlt_rest_api.py"
-    # It wants a host and a password, and then takes the directory of the socket.
+    # dlt requires a host and a password, but then uses the directory of the socket.
     _, socket = load.database.url.split("@/")
     dsn = f"postgresql://postgres:none@localhost/{socket}"
     _run([python, script, load.url, how, load.directory, dsn, SCHEMA], load)

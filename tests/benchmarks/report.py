@@ -31,12 +31,12 @@ class Promise(NamedTuple):
     measured: float
     bound: float
     at_least: bool = False
-    """Whether ``bound`` is the least that will do, not the most."""
+    """Whether ``bound`` is a lower bound, not an upper one."""
     remark: str = ""
 
     @property
     def holds(self) -> bool:
-        """Whether it does."""
+        """Whether the measured value is within the bound."""
         return self.measured >= self.bound if self.at_least else self.measured <= self.bound
 
     def __str__(self) -> str:
@@ -52,7 +52,7 @@ class Section(NamedTuple):
 
     title: str
     runs: dict[str, Runs]
-    """By what ran."""
+    """What was measured, by the label of the entrant."""
     promises: list[Promise]
     remarks: tuple[str, ...] = ()
 
@@ -64,7 +64,7 @@ class Section(NamedTuple):
 
 
 def where(versions: Iterable[str], rounds: int) -> str:
-    """Return on which machine it was measured, with which versions, and how."""
+    """Return on which machine, with which versions and how the measurements were taken."""
     load = os.getloadavg()[2]
     return (
         f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}, "

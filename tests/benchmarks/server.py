@@ -1,7 +1,7 @@
 """A server so fast that it is not what is measured; it runs in a process of its own.
 
-Answers come out of a dictionary as they are. It listens on 127.0.0.1 only, prints its
-address, and ends when its standard input does: with whoever started it.
+All answers are prepared beforehand, in a dictionary. The server listens on 127.0.0.1 only, prints
+its address, and ends when its standard input is closed, and so with the process that started it.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ TOO_MANY = b'{"errors":[{"context":null,"message":"Rate limited","exceptionName"
 
 
 class Counts(NamedTuple):
-    """What the server saw since it was asked last."""
+    """What the server has counted since it was last asked."""
 
     requests: int
     refused: int
-    """Of these answered by 429."""
+    """How many of these were answered with 429."""
     at_once: int
     """Most requests under way at the same time."""
 
@@ -105,7 +105,7 @@ class Site:
 
 
 class Connection(asyncio.Protocol):
-    """One connection, kept alive; a request has no body, for all are GET."""
+    """One connection, kept alive; requests have no body, because all are GET."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -113,7 +113,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep what answers are written to."""
+        """Remember the transport, to which answers are written."""
         self._transport = transport  # type: ignore[assignment] # of a socket
 
     def data_received(self, data: bytes) -> None:
@@ -133,7 +133,7 @@ class Server:
     """A running server; ``with`` stops it."""
 
     def __init__(self, world: World) -> None:
-        """Start it, and wait until it answers."""
+        """Start the server, and wait until it answers."""
         self.world = world
         command = [sys.executable, "-m", __name__, json.dumps(world)]
         self._process = subprocess.Popen(
@@ -143,7 +143,7 @@ class Server:
         self.url = self._process.stdout.readline().strip()
 
     def counts(self) -> Counts:
-        """Return what it saw, and start to count anew, with a full bucket."""
+        """Return the counts; then reset them, and fill the bucket of the rate limit."""
         with urllib.request.urlopen(f"{self.url}{COUNTS}") as answer:  # noqa: S310 our own
             return Counts(*json.load(answer))
 

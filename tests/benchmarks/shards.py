@@ -1,4 +1,4 @@
-"""Four shards into one PostgreSQL beside one run, on a server that takes 100 ms for each answer."""
+"""Four shards into one PostgreSQL, compared with one run; each answer takes the server 100 ms."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Way(NamedTuple):
 
     shards: int
     concurrency: int
-    """Of each."""
+    """The setting ``concurrency`` of each run."""
 
     def __str__(self) -> str:
         runs = "1 run" if self.shards == 1 else f"{self.shards} shards"
@@ -64,7 +64,8 @@ def measure(rounds: int, small: int, directory: Path) -> Iterator[Case]:
         with Server(world) as server, warehouse() as database:
             times: dict[Way, list[float]] = {way: [] for way in WAYS}
             where = directory / f"shards-{commits}"
-            _load(Way(1, 32), server, database, where / "tables")  # two that make a table clash
+            # One run creates the tables first: shards that create the same table clash.
+            _load(Way(1, 32), server, database, where / "tables")
             for number in range(rounds):
                 for way in WAYS:
                     database.execute(f"truncate {', '.join(f'bitbucket.{t}' for t in TABLES)}")

@@ -1,4 +1,4 @@
-"""The commands that are measured: ours, what one would use instead, and the limit."""
+"""The commands that are measured: the tap, its alternatives, and bare loops as the limit."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Tool(NamedTuple):
 
     name: str
     command: Callable[[str, Path, Entrant], list[str]]
-    """From the server's URL, a directory for its files, and what else is asked."""
+    """Makes the command from the server's URL, a directory for its files, and the entrant."""
     version: str = ""
 
 
@@ -47,7 +47,7 @@ def naive() -> Tool:
 
 
 def limit() -> list[Tool]:
-    """Return the bare loops: with the standard library's JSON, and the fastest."""
+    """Return the bare loops: with the standard library's JSON parser, and with the fastest."""
     requests = f"requests {version(sys.executable, 'requests')}"
     msgspec = f"msgspec {version(sys.executable, 'msgspec')}"
     return [
@@ -57,7 +57,7 @@ def limit() -> list[Tool]:
 
 
 def dlt() -> list[Tool]:
-    """Return dlt's ``rest_api``: rows alone, and into files; nothing if it cannot be had."""
+    """Return dlt's ``rest_api``, reading only and loading into files; [] if not installable."""
     python = environment("dlt[postgres]")
     if python is None:
         return []
@@ -69,7 +69,7 @@ def dlt() -> list[Tool]:
 
 
 def airbyte() -> list[Tool]:
-    """Return airbyte-cdk's declarative source; nothing if it cannot be had."""
+    """Return airbyte-cdk's declarative source; [] if it cannot be installed."""
     python = environment("airbyte-cdk")
     if python is None:
         return []
@@ -122,9 +122,9 @@ def _write(path: Path, value: object) -> str:
 
 
 def environment(package: str) -> Path | None:
-    """Return the Python of an environment with the package, None if there is no way.
+    """Return the Python of an environment with the package, None if it cannot be installed.
 
-    Run in the project's directory, uv reads its ``exclude-newer`` there.
+    uv runs in the project's directory, where it reads the setting ``exclude-newer``.
     """
     uv = os.environ.get("UV") or shutil.which("uv")
     name = package.partition("[")[0]

@@ -1,7 +1,7 @@
-"""What the benchmarks' server holds: Bitbucket's answers, as bytes made beforehand.
+"""The answers of the benchmarks' server, as bytes prepared beforehand.
 
-The shapes are those of Bitbucket Data Center; a commit is about 790 bytes. Imitates only
-what a benchmark asks for: no branches but the default one, and as `since` its head only.
+The shapes are those of Bitbucket Data Center; a commit is about 790 bytes. Only what the benchmarks
+request is imitated: the default branch is the only branch, and ``since`` can only be its head.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ class World(NamedTuple):
 
     projects: int = 1
     repositories: int = 1
-    """Of each project."""
+    """Repositories of each project."""
     commits: int = 10
-    """Of each repository."""
+    """Commits of each repository."""
     cap: int = 1000
-    """Rows of a page, however many are asked for."""
+    """Rows of a page, whatever ``limit`` is requested."""
     latency: float = 0.0
     """Seconds until an answer."""
     per_second: float = 0.0
-    """Requests that the rate limit lets through, 0 for no limit."""
+    """Requests per second that the rate limit lets through, 0 for no limit."""
     bucket: int = 60
     """Requests that it lets through at once."""
 
@@ -47,7 +47,7 @@ class World(NamedTuple):
         return self.projects * self.repositories * self.commits
 
     def requests(self, *, idle: bool = False) -> int:
-        """Return how many requests read all of it, or find that nothing is new."""
+        """Return how many requests it takes to read everything or, if idle, to find nothing new."""
         repositories = self.projects * self.repositories
         listings = _pages(self.projects, self.cap)
         listings += self.projects * _pages(self.repositories, self.cap)
@@ -56,7 +56,7 @@ class World(NamedTuple):
 
 
 def answers(world: World) -> dict[str, list[bytes]]:
-    """Return the pages of each path; an object is a single page."""
+    """Return the pages of each path; an answer that is not a listing counts as a single page."""
     keys = [f"P{number:04}" for number in range(world.projects)]
     projects = [_project(number, key) for number, key in enumerate(keys)]
     found = {f"{API}/projects": _listing(projects, world.cap)}
@@ -73,12 +73,12 @@ def answers(world: World) -> dict[str, list[bytes]]:
 
 
 def nothing_left() -> bytes:
-    """Return a page without rows: after the last, and between the head and itself."""
+    """Return a page without rows: what follows the last page, and the commits since the head."""
     return _listing([], 1)[0]
 
 
 def counted(commits: int) -> bytes:
-    """Return the newest commit and how many lead to it: what `limit=1&withCounts=true` asks."""
+    """Return the answer to `limit=1&withCounts=true`: the newest commit, and the number of all."""
     newest = next(_commits(0, 1))
     return _encode({**_page([newest] * commits, 0, 1), "authorCount": 1, "totalCount": commits})
 
@@ -157,7 +157,7 @@ def _branch(head: str) -> Json:
 
 
 def _commits(repository_id: int, count: int) -> Iterator[Json]:
-    """Yield a straight history, newest first."""
+    """Yield a linear history, newest first."""
     author = _user(1)
     ids = [_sha1(f"{repository_id} {age}") for age in range(count)]
     for age, (id_, parent) in enumerate(zip(ids, [*ids[1:], None], strict=True)):

@@ -1,1 +1,1 @@
-"""Over HTTP, against the emulator, on real git repositories."""
+"""Tests over HTTP, against the emulator, on real git repositories."""

@@ -27,7 +27,7 @@ def get(
 def body(
     bitbucket: Bitbucket, path: str, *, token: str | None = TOKEN, **query: object
 ) -> dict[str, Any]:
-    """Return the JSON of an answer that has to be 200."""
+    """Return the JSON of an answer whose status must be 200."""
     response = get(bitbucket, path, token=token, **query)
     assert response.status_code == requests.codes.ok, response.text
     content: dict[str, Any] = response.json()

@@ -1,4 +1,4 @@
-"""A run of ``test_api`` against a real server prints nothing that is in its answers."""
+"""Keeps the content of a real server's answers out of what ``test_api`` prints."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ PATIENCE = 60  # seconds
 
 
 def meeting(requests: int, match: str = "/branches/default") -> Fault:
-    """Return a fault with which none of the first requests is answered before all have come."""
+    """Return a fault that holds back the first ``requests`` answers until all have arrived."""
     barrier = threading.Barrier(requests, timeout=PATIENCE)
 
     def wait(body: singer.Json) -> singer.Json:

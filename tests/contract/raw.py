@@ -47,7 +47,7 @@ def send_body(connection: socket.socket, body: bytes, head: str = HEAD) -> None:
 
 
 def honest(connection: socket.socket, target: str, **changes: Any) -> None:
-    """Answer as a small Bitbucket; ``changes`` are bodies by the last word of their path."""
+    """Answer as a small Bitbucket; ``changes`` replaces bodies, by the last word of their path."""
     path = target.partition("?")[0]
     for end in sorted(BODIES, key=len, reverse=True):
         if path.endswith(end):

@@ -1,7 +1,7 @@
-"""What can be said of a server's answers without repeating what is in them.
+"""Describes a server's answers without repeating their content.
 
-A maintainer may pass on what a run of ``test_api`` against a company's server prints: it has no
-name of a person, project or repository, no message, no address and no token.
+So what ``test_api`` prints about a company's server can be passed on: it contains no name of a
+person, project or repository, no message, no address and no token.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def note(path: str, query: dict[str, Any], answer: requests.Response) -> None:
 
 
 def difference(test: str, excinfo: pytest.ExceptionInfo[BaseException]) -> str:
-    """Return what was expected and did not hold, and the shape of the last answer."""
+    """Return the assumption that did not hold, and the shape of the last answer."""
     here = [
         entry for entry in excinfo.traceback if Path(entry.path).parent == Path(__file__).parent
     ]
@@ -54,7 +54,7 @@ def described(answer: requests.Response) -> str:
 
 
 def shape(value: Any) -> str:
-    """Return the keys and types of JSON; of texts only the names of Java's exceptions.
+    """Return the keys and types of JSON, and of its texts only Java exceptions and ``_WORDS``.
 
     >>> shape({"id": 7, "name": "Ada", "parents": [{"id": "x"}, {"id": "y"}]})
     '{id: number, name: text, parents: 2 * {id: text}}'

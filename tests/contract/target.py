@@ -1,4 +1,4 @@
-"""A target that takes what the tap writes, and gives it its state back."""
+"""A target that takes what the tap writes, and starts the next run with the last state."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ class Target(singer.Table):
         self._sync = sync
 
     def read(self, **settings: Any) -> singer.Output:
-        """Run the tap to a good end and take all it writes."""
+        """Run the tap, which must succeed, and take everything it writes."""
         output = self._sync(self.state, **settings)
         assert output.exit_code == 0, output.log
         self.take(output.messages)
         return output
 
     def read_full_table(self) -> singer.Output:
-        """Run the tap with commits as FULL_TABLE to a good end and take all it writes."""
+        """Do the same as ``read``, with commits as FULL_TABLE."""
         output = self._sync(self.state, catalog(full_table=["commits"]))
         assert output.exit_code == 0, output.log
         self.take(output.messages)
         return output
 
     def read_until(self, commits: int, **settings: Any) -> None:
-        """Run the tap, but take no more than so many commits: ``kill -9``."""
+        """Run the tap, but take only this many commits, as if it then ended by ``kill -9``."""
         self.take(until(self._sync(self.state, **settings), commits))
 
     def copy(self) -> Target:
@@ -44,12 +44,12 @@ class Target(singer.Table):
         return copy
 
     def holds(self, repository: GitRepository, repository_id: int = 12) -> bool:
-        """Return whether what is on the default branch is what ``git rev-list`` says."""
+        """Return whether its commits on the default branch are those of ``git rev-list``."""
         return self.on_default_branch(repository_id) == set(repository.rev_list())
 
 
 def until(output: singer.Output, commits: int) -> list[singer.Json]:
-    """Return the messages up to and with the n-th commit."""
+    """Return the messages up to and including the n-th commit."""
     seen = 0
     for index, message in enumerate(output.messages):
         if seen == commits:

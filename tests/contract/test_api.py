@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 URL, TOKEN = os.environ.get("BITBUCKET_URL", ""), os.environ.get("BITBUCKET_TOKEN", "")
 UNKNOWN = "0123456789" * 4  # no commit
-FEW = 12  # commits that a repository needs to be looked at
-MOST_LOOKED_AT = 100  # repositories, to find one of a kind
+FEW = 12  # fewest commits of the repository whose history is tested
+MOST_LOOKED_AT = 100  # most repositories that are examined to find one to test
 
 
 USERS = [ADMIN, User(7, "ada"), User(8, "bot", type="SERVICE")]
@@ -44,7 +44,7 @@ class Api(NamedTuple):
     token: str
 
     def get(self, path: str, token: str | None = None, **query: Any) -> requests.Response:
-        """Return the answer to a GET; an empty token is none."""
+        """Return the answer to a GET; an empty token makes the request anonymous."""
         token = self.token if token is None else token
         answer = requests.get(
             f"{self.url.rstrip('/')}/rest/api/1.0/{path}",
@@ -57,14 +57,14 @@ class Api(NamedTuple):
         return answer
 
     def json(self, path: str, **query: Any) -> Any:
-        """Return the JSON of an answer that is 200."""
+        """Return the JSON of an answer whose status must be 200."""
         answer = self.get(path, **query)
         assert answer.status_code == 200, answer.text
         assert "json" in answer.headers["Content-Type"]
         return answer.json()
 
     def pages(self, path: str, **query: Any) -> Iterator[Json]:
-        """Yield the pages of a listing, as ``nextPageStart`` leads to them."""
+        """Yield the pages of a listing, following ``nextPageStart``."""
         start: int | None = 0
         while start is not None:
             page = self.json(path, start=start, **query)
@@ -107,7 +107,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
 
 @pytest.fixture(scope="module")
 def listed(api: Api) -> list[Json]:
-    """Some of the repositories of all projects."""
+    """At most ``MOST_LOOKED_AT`` repositories."""
     found: list[Json] = []
     for project in api.rows("projects", limit=1000):
         found += api.rows(f"projects/{project['key']}/repos", limit=1000)
@@ -118,13 +118,13 @@ def listed(api: Api) -> list[Json]:
 
 @pytest.fixture(scope="module")
 def branches(api: Api, listed: list[Json]) -> dict[str, requests.Response]:
-    """The answers about their default branches, by path."""
+    """The answers about the default branches of ``listed``, by path of the repository."""
     return {path: api.get(f"{path}/branches/default") for path in map(path_of, listed)}
 
 
 @pytest.fixture(scope="module")
 def history(api: Api, branches: dict[str, requests.Response]) -> tuple[str, list[Json]]:
-    """A repository's path, and its newest commits from the head on."""
+    """A repository's path, and its newest commits, starting with the head."""
     for path, answer in branches.items():
         if answer.status_code == 200:
             head = answer.json()["latestCommit"]
@@ -341,7 +341,7 @@ def test_since_takes_away_what_it_leads_to_and_nothing_else(
         parents = {row["id"]: [parent["id"] for parent in row["parents"]] for row in rows}
         assert until in parents
         assert since["id"] not in parents
-        # The edge of the range leads to nothing but what since leads to.
+        # Parents outside the range, and everything reachable from them, are reachable from since.
         edge = {p for each in parents.values() for p in each} - set(parents)
         for commit in edge:
             more = api.json(f"{path}/commits", until=commit, since=since["id"], limit=1)

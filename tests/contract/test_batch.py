@@ -46,7 +46,7 @@ def files(tmp_path: Path) -> Path:
 
 
 def batches(files: Path, compression: str = "none", **more: Any) -> singer.Json:
-    """Return the setting."""
+    """Return a value of the setting ``batch_config``."""
     encoding = {"format": "jsonl", "compression": compression}
     return {"encoding": encoding, "storage": {"root": str(files), "prefix": "x-"}} | more
 
@@ -138,7 +138,7 @@ def test_a_state_names_the_ranges_before_the_files_and_the_heads_after_them(
     assert all("head" in place for place in known.values())
 
 
-# What becomes of the files.
+# What happens to the files.
 
 
 def test_the_next_run_removes_the_files_that_were_read(sync: Sync, files: Path) -> None:

@@ -1,4 +1,4 @@
-"""What `--check` tells people: the truth, in few requests, and what to do."""
+"""What `--check` prints is true and says what to do, and takes few requests."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Told(NamedTuple):
     exit_code: int
 
     def number(self, pattern: str) -> int:
-        """Return the number that stands in a line of such a pattern."""
+        """Return the number that the group of a regular expression finds in the output."""
         found = re.search(pattern, self.text)
         assert found, self.text
         return int(found[1].replace(",", ""))
@@ -84,7 +84,7 @@ def test_it_asks_for_the_listing_and_a_few_probes(
         repository(f"PAY/r{i:02}").commit()
     assert check().exit_code == 0
     listing = [r for r in company.requests if "commits" not in r.target and "bran" not in r.target]
-    assert len(listing) == 4  # application-properties, projects, twice repositories
+    assert len(listing) == 4  # application-properties, projects, repositories of two projects
     assert len(company.requests) - len(listing) <= 15
     assert {r.method for r in company.requests} == {"GET"}
 
@@ -187,7 +187,7 @@ def test_an_unhealthy_server_is_reported_as_such(
 
 @pytest.fixture
 def curl() -> None:
-    """Skips where there is no curl."""
+    """Skips the test if curl is not installed."""
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
 

@@ -25,7 +25,7 @@ NOWHERE = {"base_url": "http://127.0.0.1:9", "token": "not valid anywhere"}
 
 
 def invoke(*arguments: str) -> str:
-    """Return what the command prints, run in this process: quick."""
+    """Return what the command prints; it runs in this process, which is faster."""
     done = CliRunner().invoke(TapBitbucketDC.cli, arguments)
     assert done.exit_code == 0, done.output
     return done.stdout

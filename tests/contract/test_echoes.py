@@ -1,4 +1,4 @@
-"""A server that repeats our login, in any place and form, cannot get it into any output."""
+"""A server that repeats the tap's credentials, in any form, cannot get them into any output."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def escaped(text: str) -> bytes:
     return "".join(f"\\u{ord(character):04x}" for character in text).encode()
 
 
-NAMELESS = "a header without name"  # of which urllib3 logs a traceback that the command mutes
+NAMELESS = "a header without name"  # urllib3 logs a traceback for it, which the command mutes
 ECHOES: dict[str, Echo] = {
     "message": lambda c, _, s: refused(c, refusal(message=f"not {s}!")),
     "exceptionName": lambda c, _, s: refused(c, refusal(exceptionName=f"x.{s}Exception")),
@@ -88,7 +88,7 @@ ECHOES: dict[str, Echo] = {
 
 
 def forms(secret: str) -> list[str]:
-    """Return what must not be read, in small letters."""
+    """Return the forms of a secret that must not appear in any output, in lower case."""
     found = [secret, secret[:14], secret[-14:], quote(secret), quote(secret, safe=""), repr(secret)]
     found += [json.dumps(secret)[1:-1], secret.encode().decode("latin-1"), escaped(secret).decode()]
     return [form.lower() for form in found]

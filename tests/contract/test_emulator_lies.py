@@ -1,4 +1,4 @@
-"""The emulator's wrong answers with status 200 are wrong in one way, and true in every other."""
+"""The emulator's wrong answers with status 200 are wrong in one way, and right in every other."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def bitbucket(tmp_path: Path, commits: list[str], wages: list[str]) -> Iterator[
 
 
 def read(bitbucket: Bitbucket, **query: str | int) -> list[str]:
-    """Return the ids that a client reads which believes every page."""
+    """Return the ids that are read by a client that believes every page."""
     return ids(bitbucket, COMMITS, limit=3, **query)
 
 

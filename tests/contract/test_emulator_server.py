@@ -485,7 +485,7 @@ def test_it_can_speak_tls(tmp_path: Path) -> None:
     with Bitbucket(tmp_path, ssl_context=context) as bitbucket:
         url = f"{bitbucket.url}{API}/repos"
         headers = {"Authorization": "Bearer token"}
-        with socket.create_connection(("127.0.0.1", bitbucket.port)):  # silent, and delays nobody
+        with socket.create_connection(("127.0.0.1", bitbucket.port)):  # sends nothing
             with pytest.raises(requests.exceptions.SSLError):
                 requests.get(url, headers=headers, timeout=10)
             answer = requests.get(url, headers=headers, timeout=10, verify=str(certificate))

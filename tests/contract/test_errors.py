@@ -1,4 +1,4 @@
-"""Each code, from a server that causes it; the last line of the log says all a user needs."""
+"""Each error code, and a server that causes it; the log's last line says all a user needs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tests.git_repository import GitRepository
 
     Break = Callable[[Bitbucket], dict[str, Any]]
-    """Spoils a server with one good repository; returns settings for it."""
+    """Breaks a working server with one repository; returns settings for the tap."""
 
 JSON = "application/json;charset=UTF-8"
 FOREVER: dict[str, Any] = {"match": "", "times": None}
@@ -54,7 +54,7 @@ def refusal(status: int, name: str | None, message: str = "No.", **headers: str)
 
 
 def lie(**changes: object) -> Fault:
-    """Return the fault that changes keys of an answer; None leaves one out."""
+    """Return the fault that changes values in answers; None removes a key."""
 
     def replace(body: singer.Json) -> singer.Json:
         return {k: v for k, v in {**body, **changes}.items() if v is not None}
@@ -127,7 +127,7 @@ CAPTCHA = refusal(
 )
 CAPTCHA_HEADER = Fault(status=401, headers={"X-Authentication-Denied-Reason": "CAPTCHA_CHALLENGE"})
 
-# Each row: a name, the code, how the server is spoilt, and a word of the last line.
+# Each row: a name, the code, how the server is broken, and a word of the last line.
 TABLE: list[tuple[str, str, Break, str]] = [
     ("unknown token", "invalid_credentials", settings(token="old"), LISTING),
     (
@@ -379,7 +379,7 @@ def test_a_compressed_answer_is_read(bitbucket: Bitbucket, sync: Sync) -> None:
     bitbucket.faults.append(zipped.on("/repos"))
     assert sync().code == "no_resources"
     bitbucket.faults.append(dataclasses.replace(zipped, match="/repos", body=empty[:20]))
-    assert len(sync().records("commits")) == 3  # cut off: tried again
+    assert len(sync().records("commits")) == 3  # a truncated answer is retried
 
 
 # Settings and files.

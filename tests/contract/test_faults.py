@@ -115,7 +115,7 @@ def test_what_fails_once_on_every_request_is_complete_and_nothing_comes_twice(
     assert len(failed) >= (2 if name in WAITS_SECONDS else 5)
 
 
-# Trouble stays where it is.
+# A failure affects only its repository.
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
@@ -141,7 +141,7 @@ def test_a_repository_without_access_is_a_row_and_no_failure(
     assert found == {"a": "ok", "b": "inaccessible", "c": "ok"}
     assert {r["repository_slug"] for r in output.records("commits")} == {"a", "c"}
     asked = Counter(r.target for r in bitbucket.requests if r.status == status)
-    assert set(asked.values()) == {1}  # never twice
+    assert set(asked.values()) == {1}  # no request is repeated
 
 
 @pytest.mark.parametrize(
@@ -255,8 +255,8 @@ def test_a_rate_limit_is_obeyed_by_all_workers_together(
     answered = [r for r in bitbucket.requests if r.status == 200]
     refused = [r for r in bitbucket.requests if r.status == 429]
     assert len(answered) == 42
-    # Of 42 requests 10 are there at once, the others come with 15 a second; each pause
-    # of a whole second may leave the bucket full for a while.
+    # Of 42 requests, the first 10 pass at once, and the others at 15 a second. Pauses last whole
+    # seconds, during which the bucket may stay full for a while.
     assert seconds >= (42 - 10) / 15
     assert max(Counter(r.target for r in refused).values()) <= 2
     for refusal in refused:
@@ -289,10 +289,10 @@ def test_requests_per_second_is_kept(
     assert starts[-1] - starts[0] >= 41 / 25 - 0.1
     busiest = max(sum(s <= other < s + 0.5 for other in starts) for s in starts)
     assert busiest <= 25 / 2 + 3
-    assert starts[-1] - starts[0] < 2 * 41 / 25  # and it is used
+    assert starts[-1] - starts[0] < 2 * 41 / 25  # at least half of it is used
 
 
-# As Bitbucket streams its answers.
+# Answers streamed as Bitbucket streams them.
 
 
 class Streaming(BaseHTTPRequestHandler):
@@ -314,7 +314,7 @@ class Streaming(BaseHTTPRequestHandler):
         self.end_headers()
         self._chunk(body[:15])
         if self.cuts[self.path] == 1:
-            self.close_connection = True  # cut off, once for each
+            self.close_connection = True  # truncated, once for each
             return
         self._chunk(body[15:])
         self._chunk(b"")

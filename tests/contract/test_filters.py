@@ -1,4 +1,4 @@
-"""What the filters choose on a server, what is asked for it, and what is a mistake."""
+"""Which repositories the filters choose, what is requested for this, and what is a mistake."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def read(output: singer.Output) -> list[str]:
 
 
 def asked(bitbucket: Bitbucket) -> list[str]:
-    """Return the paths that were asked for, but what is asked of single repositories."""
+    """Return the paths that were requested, except those inside a repository."""
     paths = [request.path.removeprefix(API) for request in bitbucket.requests]
     return [path for path in paths if path.count("/") < 4]
 
@@ -164,7 +164,7 @@ def test_a_personal_project_with_nothing_but_archived_repositories_is_found(
 def test_a_project_that_is_not_listed_is_asked_for_by_its_key(
     sync: Sync, bitbucket: Bitbucket
 ) -> None:
-    # Who may see a repository need not see its project in the listing.
+    # A user who may see a repository does not necessarily see its project in the listing.
     def without_pay(body: singer.Json) -> singer.Json:
         return {**body, "values": [row for row in body["values"] if row["key"] != "PAY"]}
 
@@ -199,7 +199,7 @@ def test_filters_do_not_forget_what_they_leave_out(sync: Sync) -> None:
 
 
 def test_a_repository_that_is_listed_twice_is_read_once(sync: Sync, bitbucket: Bitbucket) -> None:
-    # Rows that come or go while a listing is paged shift it.
+    # Rows that are added or removed while a listing is being paged shift the others.
     def twice(body: singer.Json) -> singer.Json:
         return {**body, "values": body["values"] * 2}
 

@@ -125,7 +125,7 @@ def test_it_can_be_renamed_forked_and_deleted(repository: GitRepository, tmp_pat
     assert fork.git("config", "--file", str(fork.path / "config"), "bitbucket.origin") == (
         "NEW/book\n"
     )
-    assert fork.commit() == repository.commit()  # its dates go on where they were
+    assert fork.commit() == repository.commit()  # its dates continue from the original's
     repository.delete()
     assert not repository.path.exists()
 

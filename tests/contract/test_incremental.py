@@ -1,4 +1,4 @@
-"""What is new is read, and nothing else is asked for."""
+"""The tap reads what is new, and requests nothing else."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ API = "/bitbucket/rest/api/1.0"
 
 
 def paths(requests: list[Request]) -> list[str]:
-    """Return what was asked for, without the API's address."""
+    """Return the paths of requests, without the API's prefix."""
     return [request.path.removeprefix(API) for request in requests]
 
 
@@ -184,7 +184,7 @@ def test_an_old_commit_does_not_hide_newer_ones_behind_it(
     sync: Sync, ledger: GitRepository
 ) -> None:
     new = ledger.commit(date=1_704_070_000)
-    ledger.commit(date=1_000_000_000)  # on top, by a clock that was wrong
+    ledger.commit(date=1_000_000_000)  # newer than that, but the clock was wrong
     newest = ledger.commit(date=1_704_080_000)
     assert ids(sync(start_date="2024-01-01")) == [newest, new]
 

@@ -1,4 +1,4 @@
-"""What is wrong with one row, catalog, state or setting stays there, and is named."""
+"""A defect in one row, catalog, state or setting affects nothing else, and is reported."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def world(repository: Callable[[str], GitRepository]) -> None:
 
 
 def spoiling(match: str, which: str, **changes: Any) -> Fault:
-    """Return a lie about the row whose key or slug is ``which``; None leaves a key out."""
+    """Return a fault that changes the row whose key or slug is ``which``; None removes a key."""
 
     def spoil(body: singer.Json) -> singer.Json:
         def changed(row: singer.Json) -> singer.Json:
@@ -267,7 +267,7 @@ def test_a_signal_is_obeyed_the_first_time(
 
 
 def test_a_signal_is_obeyed_while_the_tap_is_being_imported(tmp_path: Path) -> None:
-    # A module of the SDK is replaced by one that tells that it is there, and waits.
+    # The SDK is replaced by a module that prints a line when it is imported, and waits.
     (tmp_path / "singer_sdk.py").write_text("print(flush=True); import time; time.sleep(60)")
     arguments = [str(singer.TAP), "--version"]
     environment = {"PYTHONPATH": str(tmp_path)}

@@ -1,4 +1,4 @@
-"""A real ``kill -9`` at any byte, force pushes in between: in the end not one commit is wrong."""
+"""A real ``kill -9`` at any byte, with force pushes in between: in the end, no commit is wrong."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Process:
         (directory / "config.json").write_text(json.dumps(config))
 
     def killed_after(self, size: int) -> bool:
-        """Kill it when so many bytes were read, and take what it wrote.
+        """Run the tap, kill it after it has written ``size`` bytes, and take what it wrote.
 
         Returns:
-            Whether it wrote as much, and so was still alive.
+            Whether it wrote that many, and so had not ended by itself.
         """
         (self._directory / "state.json").write_text(json.dumps(self._target.state or {}))
         files = [f"{self._directory}/{name}.json" for name in ("config", "state")]
@@ -56,7 +56,7 @@ class Process:
 
 
 class Stopped(NamedTuple):
-    """How a run ended whose target went away."""
+    """What a run wrote before its target stopped reading, and how it ended."""
 
     output: bytes
     log: str
@@ -64,7 +64,7 @@ class Stopped(NamedTuple):
 
 
 def whole_lines(output: bytes) -> list[singer.Json]:
-    """Return the messages of the lines that came whole."""
+    """Return the messages in complete lines."""
     whole = output[: output.rfind(b"\n") + 1]
     return [json.loads(line) for line in whole.splitlines()]
 
@@ -90,7 +90,7 @@ def repositories(repository: Callable[[str], GitRepository]) -> list[GitReposito
 
 
 def rewrite(random: Random, repository: GitRepository) -> None:
-    """Push, or force push, something with a few pages."""
+    """Push, or force push, up to a few pages of commits."""
     history = repository.rev_list()
     repository.point("main", random.choice(history[: len(history) // 2]))
     for n in range(random.randint(1, 60)):
@@ -149,7 +149,7 @@ def test_kills_do_not_keep_a_first_read_from_coming_to_its_end(
             break
     assert not alive
     assert len(read) > 2, "else nothing was killed"
-    killed = read[:-1]  # the last may have had nothing left but the last STATE
+    killed = read[:-1]  # the last run may have had only the last STATE left to write
     assert killed == sorted(set(killed)), "each run gets further"
     assert all("head" in partition for partition in partitions(target.state).values())
 
@@ -158,7 +158,7 @@ def test_kills_do_not_keep_a_first_read_from_coming_to_its_end(
 def stopped_reading(
     config: singer.Json, tmp_path: Path, repositories: list[GitRepository]
 ) -> Stopped:
-    """What a target got that reads some bytes and then goes away, and how the tap ended."""
+    """A run whose target reads some bytes and then closes the pipe."""
     assert repositories
     (tmp_path / "config.json").write_text(json.dumps(config))
     tap = subprocess.Popen(

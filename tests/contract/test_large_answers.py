@@ -32,7 +32,7 @@ def commits(*rows: bytes, more: bytes = b'"isLastPage":true') -> list[bytes]:
     return [b'{"values":[', b",".join(rows), b"],", more, b"}"]
 
 
-# Each row: where it is answered, and what. Beside an emoji, each character takes four bytes.
+# Each row: the requests, and the answer. In a text with an emoji, each character takes four bytes.
 BOMBS = {
     "zeros": ("projects?", [b"0" * MIB] * 1000),
     "brackets": ("projects?", [b"[" * 5_900_000]),

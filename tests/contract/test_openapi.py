@@ -1,6 +1,6 @@
-"""The emulator answers as Atlassian's OpenAPI document says, and as servers were recorded to.
+"""The emulator answers as Atlassian's OpenAPI document says, and as recorded servers did.
 
-Both lie beside the checkout, in ``../shared``, and are not part of the project.
+The document and the recordings are not part of the project; they are in ``../shared``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SHARED = Path(__file__).parents[3] / "shared"
 DOCUMENT = SHARED / "openapi" / "bitbucket-9.4-tap-subset.json"
 RECORDED = SHARED / "recorded"
 LEDGER = "/projects/PAY/repos/ledger"
-# What real servers send beside, or instead of, what the document says
+# What real servers send in addition to, or instead of, what the document says
 NULLABLE = {"context", "exceptionName", "nextPageStart"}
 ACCOUNT = {"id", "displayName", "active", "slug", "type", "links"}
 PARENT = {"author", "authorTimestamp", "committer", "committerTimestamp", "message", "parents"}
@@ -60,7 +60,7 @@ def bitbucket(tmp_path: Path) -> Iterator[Bitbucket]:
 
 
 def corrected(node: Any) -> Any:
-    """Return a part of the document as real servers keep to it, and closed to unknown keys."""
+    """Return a part of the document, corrected by what real servers send, without unknown keys."""
     if isinstance(node, list):
         return [corrected(each) for each in node]
     if not isinstance(node, dict):
@@ -84,7 +84,7 @@ def document() -> dict[str, Any]:
 
 
 def validate(path: str, status: int, answer: dict[str, Any]) -> None:
-    """Raise ValidationError where an answer is not what the document says of the path."""
+    """Raise ValidationError if an answer is not what the document says about the path."""
     whole = document()
     responses = whole["paths"][f"/rest/api/1.0{path}"]["get"]["responses"]
     (content,) = responses[str(status)]["content"].values()
@@ -182,7 +182,7 @@ def recording(name: str) -> tuple[int, dict[str, Any]]:
 
 
 def shape(value: object) -> object:
-    """Return keys and types of JSON: equal for equal kinds of things."""
+    """Return the keys and types of JSON, without its values."""
     if isinstance(value, dict):
         return frozenset((key, shape(each)) for key, each in value.items() if key != "avatarUrl")
     if isinstance(value, list):
@@ -191,7 +191,7 @@ def shape(value: object) -> object:
 
 
 def everything(bitbucket: Bitbucket) -> set[object]:
-    """Return the shapes of all that the emulator has to show."""
+    """Return the shapes of the emulator's answers of all kinds."""
     tip = body(bitbucket, f"{LEDGER}/branches/default")
     repositories = rows(bitbucket, "/repos", archived="ALL")
     found = [

@@ -1,4 +1,4 @@
-"""Found from outside: servers that lie, output that is full, signals while nothing comes."""
+"""Servers that lie, output that cannot be written, signals during silence, and odd spellings."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NOT_PERMITTED = Fault(
     b'"exceptionName":"com.atlassian.bitbucket.AuthorisationException"}]}',
 )
 HANG = Fault(kind="hang", times=None)
-PATIENCE = 15  # seconds that an orchestrator waits before it kills
+PATIENCE = 15  # seconds that an orchestrator waits before it kills the tap
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +45,7 @@ def three(repository: MakeRepository) -> list[GitRepository]:
     return made
 
 
-# One repository's trouble
+# Failures of one repository
 
 
 def test_one_project_without_access_is_no_failure_where_only_listings_are_read(
@@ -153,7 +153,7 @@ def test_output_that_nobody_reads_is_one_line_and_no_traceback(
     assert words in done.stderr.strip().splitlines()[-1]
 
 
-# Signals while nothing comes
+# Signals while the server sends nothing
 
 
 @pytest.mark.parametrize("where", ["/projects\\?", "OPS/repos", "alert/branches", "report/commits"])

@@ -1,4 +1,4 @@
-"""However history is rewritten, what is on the default branch is what ``git rev-list`` says."""
+"""However history is rewritten, the commits on the default branch are those of ``git rev-list``."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def target(sync: Sync) -> Target:
 
 @pytest.fixture
 def small_writes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have every page written as soon as it is read, with a STATE before it."""
+    """Make the tap write every page as soon as it is read, with a STATE before it."""
     monkeypatch.setattr(writer, "LEAST_BYTES", 1)
     monkeypatch.setattr(writer, "TIMES_STATE", 0)
 
 
 def commits_asked(bitbucket: Bitbucket) -> list[dict[str, str]]:
-    """Return the queries of the requests for commits, start and limit left out."""
+    """Return the queries of the requests for commits, without start and limit."""
     return [
         {name: value for name, value in request.query.items() if name in {"until", "since"}}
         for request in bitbucket.requests
@@ -61,7 +61,7 @@ def amend(ledger: GitRepository, base: str, count: int = 1) -> list[str]:
 
 
 def between_pages(bitbucket: Bitbucket, start: int, act: Callable[[], object]) -> None:
-    """Let something happen before the page of commits that starts there is answered, once."""
+    """Call a function once, before the page of commits with this ``start`` is answered."""
 
     def hook(request: Request) -> None:
         if request.path.endswith(COMMITS) and request.query.get("start") == str(start):
@@ -186,7 +186,7 @@ def test_a_merge_of_the_collected_history_is_on_the_default_branch(
     assert target.on_default_branch(12) - set(ledger.rev_list()) == {old[3]}
 
 
-# Branches that go and come
+# Branches that are deleted and created again
 
 
 @pytest.mark.parametrize("version", ["9.4.0", "5.5.0"])
@@ -269,7 +269,7 @@ def test_a_server_that_knows_no_commit_of_an_emptied_repository_is_no_failure(
     assert partitions(target.state) == {}
 
 
-# Repositories that move, go and come
+# Repositories that are moved, deleted and created again
 
 
 @pytest.mark.parametrize("path", ["PAY/journal", "OPS/ledger"])
@@ -532,7 +532,7 @@ def test_a_run_killed_while_it_finishes_the_range_of_another_is_finished(
     amend(ledger, base[2], 5)
     target.read_until(2, page_size=2)
     amend(ledger, base[1], 5)
-    monkeypatch.setattr(writer, "LEAST_BYTES", 100_000)  # both ranges wait together
+    monkeypatch.setattr(writer, "LEAST_BYTES", 100_000)  # both ranges are written together
     for commits in range(len(flags(target.copy().read())) + 1):
         killed = target.copy()
         killed.read_until(commits)
@@ -607,11 +607,15 @@ def test_commits_that_only_a_full_table_run_saw_are_marked_when_they_are_removed
 # Clocks that were wrong
 
 
-SEVENTIES = range(100, 108)  # seconds since 1970: more commits than git looks behind
+SEVENTIES = range(100, 108)  # seconds since 1970; git does not look beyond so many old commits
 
 
 def merge_what_began_before_the_seventies(ledger: GitRepository) -> tuple[str, str]:
-    """Return the first parent of a merge, and the merge, which is the head."""
+    """Merge a branch that starts before eight commits with wrong dates.
+
+    Returns:
+        The first parent of the merge, and the merge, which is the head.
+    """
     base = ledger.commits(3)[1]
     for date in SEVENTIES:
         first = ledger.commit("A clock that starts at 1970", date=date)

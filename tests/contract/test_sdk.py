@@ -70,7 +70,7 @@ OF_THE_TAP = {
 
 
 def private(ours: type, theirs: type) -> set[str]:
-    """Return the private names of a class of ours that the SDK's class has, too."""
+    """Return the private names that our class defines and the SDK's class has, too."""
     return {
         name
         for name in vars(ours)
@@ -107,7 +107,7 @@ def test_a_record_that_nothing_maps_is_let_through() -> None:
 
 
 class Noting(Stream):
-    """A stream of the SDK that notes which of the overridden methods are called."""
+    """A stream of the SDK that records which of the overridden methods are called."""
 
     name = "noting"
     schema = schemas.PROJECT

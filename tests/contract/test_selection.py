@@ -1,4 +1,4 @@
-"""Streams and columns are those the user selected; the SDK's changes on the way work."""
+"""Streams and columns are those that the user selected, and the SDK's transformations work."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_any_subset_of_streams_is_what_all_of_them_have(
 
 
 def asked(bitbucket: Bitbucket) -> set[str]:
-    """Return the last words of the paths that were asked for."""
+    """Return the last segments of the paths that were requested."""
     return {request.path.rpartition("/")[2] for request in bitbucket.requests}
 
 
@@ -150,16 +150,16 @@ def test_keys_are_sent_whatever_is_selected(sync: Sync) -> None:
 
 
 def test_columns_that_are_not_selected_do_not_keep_children_from_being_read(sync: Sync) -> None:
-    # A parent's row is what its children's context is made of.
+    # The context of child streams is made from the parent's row.
     unwanted = [(stream, column) for stream in STREAMS[:2] for column in ("key", "slug", "name")]
     assert rows(sync(catalog=catalog(without=unwanted)))["commits"] == rows(sync())["commits"]
 
 
-# The way of the SDK and the short cut.
+# The SDK's way of writing records, and the tap's faster one.
 
 
 def as_the_sdk(output: singer.Output) -> list[singer.Json]:
-    """Return records as the SDK's own way writes them, without the time."""
+    """Return the RECORD messages without ``time_extracted``, to compare the two ways."""
     return [
         {k: v for k, v in message.items() if k != "time_extracted"}
         for message in output.messages
@@ -265,7 +265,7 @@ def test_a_schema_is_written_once(sync: Sync) -> None:
 
 
 def test_no_version_is_activated(sync: Sync) -> None:
-    # A target would delete what a run that is cut off has not sent.
+    # A target would delete what an interrupted run has not sent.
     output = sync(catalog=catalog(full_table=STREAMS))
     assert {m["type"] for m in output.messages} == {"SCHEMA", "RECORD", "STATE"}
     assert not any("version" in m for m in output.messages)

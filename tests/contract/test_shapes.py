@@ -1,4 +1,4 @@
-"""What a maintainer sees of a real server that is not as assumed."""
+"""What ``test_api`` prints about a real server that does not fit its assumptions."""
 
 from __future__ import annotations
 

@@ -204,7 +204,7 @@ def test_shards_keep_what_git_has_when_history_is_rewritten_between_two_counts(
 
 
 def test_the_shard_of_an_id_is_the_same_for_ever() -> None:
-    # crc32(id::text::bytea) % 4, as PostgreSQL 18 has it, too
+    # crc32(id::text::bytea) % 4, which PostgreSQL 18 can compute, too
     ids = (1, 2, 3, 12, 4711, 2**31 - 1)
     assert [shard_of(id_, 4) for id_ in ids] == [3, 1, 3, 1, 3, 0]
 

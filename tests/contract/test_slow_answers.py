@@ -27,7 +27,7 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%s\r\n" % (len(data), data)
 
 
-# Each row: what comes first, and what follows again and again.
+# Each row: what the server sends first, and what it then sends again and again.
 DRAWN_OUT = {
     "interim answers": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
     "the status line": (b"HTTP/1.1 200 ", b"O"),
@@ -69,7 +69,7 @@ def test_an_answer_is_over_in_time(kind: str, *, flood: bool) -> None:
         late.cancel()
         over.set()
     assert output.exit_code == 1
-    # A flood may also be refused before its time is over: for its headers, or for its size.
+    # A fast stream may be refused before the timeout, because of its headers or its size.
     refused = {"unreachable", "unexpected_answer"} if flood else set()
     assert output.code in {"unavailable", *refused}, output.log
     assert "Traceback" not in output.log

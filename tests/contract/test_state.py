@@ -1,4 +1,4 @@
-"""The state says no more than what is out, at every moment, and stays small."""
+"""The state never claims more than has been written, and it stays small."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ def target(sync: Sync) -> Target:
 
 @pytest.fixture
 def small_writes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have every page written as soon as it is read, with a STATE before it."""
+    """Make the tap write every page as soon as it is read, with a STATE before it."""
     monkeypatch.setattr(writer, "LEAST_BYTES", 1)
     monkeypatch.setattr(writer, "TIMES_STATE", 0)
 
 
 def starts(bitbucket: Bitbucket) -> list[int]:
-    """Return where the pages of commits start that were asked for."""
+    """Return the ``start`` of each page of commits that was requested."""
     asked = [r.query for r in bitbucket.requests if r.path.endswith("/ledger/commits")]
     return [int(query["start"]) for query in asked if "start" in query]
 
 
 def size(partition: singer.Json) -> int:
-    """Return the bytes of a partition as Python's own JSON writer has it."""
+    """Return how many bytes a partition has as JSON of Python's ``json``."""
     return len(json.dumps(partition).encode())
 
 
@@ -162,7 +162,7 @@ def test_all_states_together_are_a_small_part_of_the_output(
     assert sum(lengths["STATE"]) < most
 
 
-# A first read that does not come to its end
+# A first read that is interrupted
 
 
 @pytest.mark.usefixtures("small_writes")
@@ -333,7 +333,7 @@ def test_what_may_not_be_read_any_more_stays_in_the_state(
     assert flags(target.read()) == []
 
 
-# States that others wrote
+# States that the tap did not write
 
 
 HEAD = "0123456789" * 4
@@ -480,7 +480,7 @@ def test_a_signal_ends_the_run_though_the_target_does_not_read(
     with started(config, tmp_path) as tap:
         assert tap.stdout
         output = b""
-        while len(output) < 300_000:  # then the tap writes on, and nobody reads
+        while len(output) < 300_000:  # then the tap goes on writing, but nobody reads
             output += tap.stdout.read(8192)
         tap.send_signal(number)
         assert tap.wait(60) == 128 + number
@@ -513,7 +513,7 @@ def test_a_signal_ends_the_run_with_whole_lines_and_a_state_to_go_on_from(
     with started(config, tmp_path, PYTHONUNBUFFERED=unbuffered) as tap:
         assert tap.stdout
         output = b""
-        while len(output) < 100_000:  # the tap is in the middle of writing, and waits
+        while len(output) < 100_000:  # the tap is blocked in the middle of a write
             output += tap.stdout.read(8192)
         tap.send_signal(number)
         while part := tap.stdout.read(8192):

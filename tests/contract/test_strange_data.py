@@ -1,4 +1,4 @@
-"""Everything that git and servers allow: a record that fits its schema, or one clear error."""
+"""Whatever git and servers allow leads to a record that fits its schema, or to one clear error."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def ledger(repository: Callable[[str], GitRepository]) -> GitRepository:
 
 @pytest.fixture
 def told(bitbucket: Bitbucket, sync: Sync) -> Tell:
-    """Changes keys of the commit that the server tells of, and returns its record."""
+    """Changes values of the commit that the server sends, and returns the tap's record of it."""
 
     def read(**changes: object) -> singer.Json:
         def change(body: singer.Json) -> singer.Json:
@@ -49,7 +49,7 @@ def told(bitbucket: Bitbucket, sync: Sync) -> Tell:
 
 
 def assert_fits(output: singer.Output) -> None:
-    """Each record fits the schema that went out before it."""
+    """Check that each record fits the schema that was written before it."""
     schemas: dict[str, Any] = {}
     for message in output.messages:
         if message["type"] == "SCHEMA":

@@ -318,7 +318,7 @@ def test_a_repository_without_links_has_no_urls(
     assert only(output, "commits")["url"] is None
 
 
-# Default branches that are none.
+# Default branches that do not exist.
 
 
 def test_an_empty_repository_has_a_row_without_a_branch(

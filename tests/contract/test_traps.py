@@ -37,12 +37,12 @@ def ids(output: singer.Output, slug: str | None = None) -> list[str]:
 
 
 def asked(bitbucket: Bitbucket, end: str) -> list[Request]:
-    """Return the requests whose path has this end."""
+    """Return the requests whose path ends with ``end``."""
     return [request for request in bitbucket.requests if request.path.endswith(end)]
 
 
 def heads(output: singer.Output) -> dict[str, str | None]:
-    """Return the heads of the state by ``KEY/slug``."""
+    """Return the heads in the state, by ``KEY/slug``."""
     partitions = output.state["bookmarks"]["commits"]["partitions"]
     return {partition["repository"]: partition.get("head") for partition in partitions}
 
@@ -260,7 +260,7 @@ def test_a_vanished_since_is_reported_and_rewritten_commits_are_marked(
     off = {r["id"] for r in rewritten.records("commits") if not r["on_default_branch"]}
     assert off == set(removed)
     ledger.point("main", kept)
-    ledger.gc()  # the head in state is nowhere any more
+    ledger.gc()  # the head in the state no longer exists
     ledger.commits(3)
     collected = sync(table.state)
     assert collected.exit_code == 0
@@ -331,7 +331,7 @@ def test_a_4xx_is_not_retried(
     repository("PAY/b").commits(3)
     refusal = Fault("/a/branches/default", status, content_type="application/json", times=None)
     bitbucket.faults = [refusal]
-    # A server that has no such path at all, without an error of Bitbucket's own, has another one.
+    # A 404 without Bitbucket's error body means that the path is unknown, so another one is used.
     assert len(ids(sync())) == (6 if status == HTTPStatus.NOT_FOUND else 3)
     assert len(asked(bitbucket, "/a/branches/default")) == 1
 
@@ -339,7 +339,7 @@ def test_a_4xx_is_not_retried(
 # 19
 @pytest.fixture
 def half_a_minute() -> Iterator[None]:
-    """The time after which a test fails, instead of waiting for an hour."""
+    """Makes a test fail after 30 seconds, instead of waiting for an hour."""
 
     def fail(*_: object) -> None:
         pytest.fail("still waiting")

@@ -74,14 +74,14 @@ def api(repository: Callable[[str], GitRepository]) -> GitRepository:
 
 @pytest.fixture
 def wages(repository: Callable[[str], GitRepository], ledger: GitRepository) -> None:
-    """Another repository with as many commits, so that counts agree, and others than ledger's."""
+    """A repository with other commits than ledger, but as many, so that the counts agree."""
     made = repository("PAY/wages").facts(id=14)
     for n in range(len(ledger.rev_list())):
         made.commit(f"Wages {n}")
 
 
 def merge_a_side_branch(ledger: GitRepository) -> None:
-    """Put eight commits, a branch of three and their merge on the default branch."""
+    """Add eight commits to the default branch, and merge a branch of three into it."""
     base = ledger.rev_list()[4]
     ledger.commits(8)
     side = base
@@ -99,7 +99,7 @@ def amend(ledger: GitRepository) -> None:
 def failing_once(
     sync: Sync, target: Target, ledger: GitRepository, bitbucket: Bitbucket
 ) -> singer.Output:
-    """Return what a run says that must fail; the next one, without faults, must be complete."""
+    """Return the output of a run, which must fail; a second run without faults must succeed."""
     output = sync(target.state, concurrency=1)
     assert output.code == "unexpected_answer"
     target.take(output.messages)
@@ -109,7 +109,7 @@ def failing_once(
     return output
 
 
-# A lie that is told once.
+# A wrong answer that is sent once.
 
 
 @pytest.mark.parametrize("lie", LIES)
@@ -365,12 +365,12 @@ def test_a_full_table_run_after_a_rewrite_is_complete_despite_a_lie(
     assert target.holds(ledger)
 
 
-# A first read that another run goes on with.
+# A first read that another run continues.
 
 
 @pytest.fixture
 def small_writes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have every page written as soon as it is read, with a STATE before it."""
+    """Make the tap write every page as soon as it is read, with a STATE before it."""
     monkeypatch.setattr(writer, "LEAST_BYTES", 1)
     monkeypatch.setattr(writer, "TIMES_STATE", 0)
 
@@ -447,7 +447,7 @@ def test_a_first_read_that_was_killed_repeats_only_what_was_under_way(
 
 @pytest.fixture
 def parallel(ledger: GitRepository) -> list[str]:
-    """The ids of the commits, of which two lines are under way on each page but the last."""
+    """The ids of commits on two parallel lines; each page but the last ends within both."""
     tip = ledger.rev_list()[0]
     one = other = tip
     for n in range(5):
@@ -485,7 +485,7 @@ def test_a_row_that_an_interrupted_first_read_lacks_is_not_lost(
     assert target.on_default_branch(12) == set(parallel)
 
 
-# A lie that is told again and again.
+# A wrong answer that is sent every time.
 
 
 STUBBORN = {
@@ -526,7 +526,7 @@ def test_a_lie_that_stays_fails_the_repository_alone(
 
 
 def with_parents(commit: str, parents: object) -> Fault:
-    """Return the lie that a commit has other parents."""
+    """Return the fault that always gives a commit other parents."""
 
     def changed(row: dict[str, object]) -> dict[str, object]:
         return {**row, "parents": parents} if row["id"] == commit else row
@@ -540,7 +540,7 @@ def with_parents(commit: str, parents: object) -> Fault:
 
 
 def without(commit: str) -> Fault:
-    """Return the lie that never shows one commit, nor anything if it is the only one."""
+    """Return the fault that always removes one commit from the pages of commits."""
     return Fault(
         "ledger/commits",
         kind="replace",
@@ -651,7 +651,7 @@ def test_the_error_names_what_is_missing(
     assert ledger.rev_list()[0] in output.last_line
 
 
-# What a healthy server is asked.
+# What the tap requests from a healthy server.
 
 
 def requests(bitbucket: Bitbucket) -> int:

@@ -47,7 +47,7 @@ class Browser:
         self._post("url", {"url": page.as_uri()})
 
     def run(self, script: str) -> Any:
-        """Return what a function body returns, as ``return document.title``."""
+        """Run the body of a function, such as ``return document.title``; return what it returns."""
         return self._post("execute/sync", {"script": script, "args": []})
 
     def point_at(self, selector: str) -> None:
@@ -69,11 +69,11 @@ class Browser:
             self._post("goog/cdp/execute", {"cmd": command, "params": parameters})
 
     def console(self) -> list[str]:
-        """Return what the console said since it was last asked."""
+        """Return the messages on the console since the last call."""
         return [entry["message"] for entry in self._post("se/log", {"type": "browser"})]
 
     def requested(self) -> list[str]:
-        """Return the URLs the page asked for since it was last asked."""
+        """Return the URLs that the page has requested since the last call."""
         entries = self._post("se/log", {"type": "performance"})
         messages = [json.loads(entry["message"])["message"] for entry in entries]
         return [
@@ -96,7 +96,7 @@ class Browser:
 
 @contextmanager
 def browser() -> Iterator[Browser]:
-    """Yield a new browser with an empty profile; skip the test where there is none."""
+    """Yield a new browser with an empty profile; skip the test if no browser is installed."""
     chromium = next(filter(None, map(shutil.which, CHROMIUMS)), None)
     path = os.pathsep.join([os.environ.get("PATH", ""), os.environ.get("CHROMEWEBDRIVER", "")])
     driver = shutil.which("chromedriver", path=path)

@@ -1,4 +1,4 @@
-"""A warehouse into which the tap and target-postgres loaded twice, with the views between."""
+"""A database that the tap and target-postgres loaded twice, with views created in between."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.end_to_end.world import Commits
 
 PROGRAMS = Path(sys.executable).parent
-# What a browser must show, and not obey.
+# Text that a browser must show, not interpret as markup.
 HOSTILE = "<script>alert(1)</script>&\"'"
 IDS = """\
 select 'commit ' || repository_id || sha, id from bitbucket.bitbucket_server_commits
@@ -46,7 +46,7 @@ def world(tmp_path: Path) -> World:
 
 @pytest.fixture(scope="session")
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
-    """Two loads. Before the second there are a force push, a late merge and a new account."""
+    """Two loads. Between them come a force push, a late merge and new accounts."""
     directory = tmp_path_factory.mktemp("loaded")
     world = _world(directory / "git")
     with warehouse() as database, Bitbucket(directory / "git") as bitbucket:
@@ -67,7 +67,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
 
 
 def _world(root: Path) -> World:
-    """Add what is rare: no address, another committer, no branch, no permission."""
+    """Add rare cases: no address, another committer, no branch, no permission."""
     made(root)
     notes = GitRepository(root / "LAB" / "notes")
     notes.commit("Without an address", author="Nobody <>")
@@ -82,7 +82,7 @@ def _world(root: Path) -> World:
 def _load(
     bitbucket: Bitbucket, database: Warehouse, directory: Path, state: Path | None = None
 ) -> Path:
-    """Run the tap and the target, and return where the state is."""
+    """Run the tap and the target, and return the path of the state."""
     settings = {
         "tap": {"base_url": bitbucket.url, "token": "token"},
         "target": {

@@ -1,10 +1,10 @@
-"""Bitbucket to PostgreSQL, twice, and what git says of it: the project in one command.
+"""Loads an emulated Bitbucket into PostgreSQL twice, and compares the tables with git.
 
     python -m tests.end_to_end.demo [--report FILE] [ROOT …]
 
-Each ROOT holds git repositories as ``ROOT/PROJECT/repository``. They stay as they are. Without a
-ROOT a few repositories are made. Leaves a page about the tables behind. Exits with 1 unless the
-table holds just git's commits, and ``verify`` says so, too.
+Each ROOT contains git repositories as ``ROOT/PROJECT/repository``, which are not changed. Without
+a ROOT, a few repositories are created. The report about the tables is kept. The exit code is 1
+unless the tables contain exactly git's commits, and ``verify`` finds no difference either.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _demo(directory: Path, options: argparse.Namespace) -> bool:
-    """Return whether the tables are equal to git's answers, after each of two runs."""
+    """Return whether the tables match git after each of two runs, and ``verify`` agrees."""
     root = directory / "git"
     world = copied(options.roots, root) if options.roots else made(root)
     _say(f"{len(world.repositories)} git repositories, served as Bitbucket Data Center serves them")
@@ -108,14 +108,14 @@ def _load(project: MeltanoProject, bitbucket: Bitbucket) -> None:
 
 
 def _verify(project: MeltanoProject, database: Warehouse) -> bool:
-    """Let the command say whether everything is there, as it does where there is no git to ask."""
+    """Return whether ``verify``, which compares with Bitbucket and not with git, finds no error."""
     _say("python -m tap_bitbucket_dc.warehouse verify")
     command = (sys.executable, "-m", "tap_bitbucket_dc.warehouse", "verify", "--dsn", database.url)
     return subprocess.run(command, env=project.environment, check=False).returncode == 0
 
 
 def _report(database: Warehouse, path: Path | None) -> None:
-    """Write the page about the tables, into a new temporary file by default."""
+    """Write the report about the tables, by default into a new temporary file."""
     if path is None:
         handle, name = tempfile.mkstemp(prefix="bitbucket-", suffix=".html")
         os.close(handle)
@@ -125,7 +125,7 @@ def _report(database: Warehouse, path: Path | None) -> None:
 
 
 def _push(world: World) -> None:
-    """Push what a date would miss, what rewrites history, and a first commit."""
+    """Push a merge that a sync by date would miss, a rewritten history, and a first commit."""
     names = world.with_history()
     if names:
         _say(f"git push: a branch as old as the first commit is merged in {names[0]}")
@@ -139,7 +139,7 @@ def _push(world: World) -> None:
 
 
 def _equals_git(database: Warehouse, world: World, before: Commits) -> bool:
-    """Compare the tables with git, and say so."""
+    """Compare the tables with git, print the result and return it."""
     tables, git = loaded(database), world.commits(before)
     for name in sorted(tables.keys() | git.keys()):
         if tables.get(name) != git.get(name):
@@ -151,7 +151,7 @@ def _equals_git(database: Warehouse, world: World, before: Commits) -> bool:
 
 
 def _show(database: Warehouse, sql: str) -> None:
-    """Print a statement and what PostgreSQL answers."""
+    """Print an SQL statement and its result."""
     columns, rows = database.table(sql)
     cells = [columns, *([_text(value) for value in row] for row in rows[:ROWS_SHOWN])]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]

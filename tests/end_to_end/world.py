@@ -1,7 +1,7 @@
-"""Git repositories for an emulated Bitbucket, and what git says of them.
+"""Git repositories for an emulated Bitbucket, and the commits that git lists in them.
 
-Either made here, or copied from directories ``ROOT/PROJECT/repository``: what is pushed goes into
-the copies.
+They are either created here or copied from directories ``ROOT/PROJECT/repository``. Pushes change
+only the copies.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MARY = "Mary Shelley <mary@example.com>"
 LUKASZ = "Łukasz Żółć <lukasz@example.com>"
-# {"PAY/ledger": {"76c728b9…": True}}: whether the default branch leads to the commit
+# {"PAY/ledger": {"76c728b9…": True}}: whether the commit is reachable from the default branch
 Commits: TypeAlias = dict[str, dict[str, bool]]
 LOADED = """\
 select r.project_key || '/' || r.slug, c.id, c.on_default_branch
@@ -40,11 +40,11 @@ class World:
         }
 
     def commits(self, before: Commits | None = None) -> Commits:
-        """Return what the tables should hold: what ``git rev-list HEAD`` says, and what it said.
+        """Return what the tables should contain: the commits that ``git rev-list HEAD`` lists.
 
         Args:
-            before: The same before the last push: its commits are now off the default branch,
-                unless git still lists them.
+            before: What this method returned before the last push. These commits are expected, too,
+                but off the default branch unless git still lists them.
         """
         return {
             name: dict.fromkeys((before or {}).get(name, ()), False)
@@ -61,7 +61,7 @@ class World:
         return [name for name, git in self.repositories.items() if not git.git("for-each-ref")]
 
     def push_late_merge(self, name: str) -> None:
-        """Merge a commit that was written right after the first one, and never pushed before."""
+        """Merge a new commit that is dated right after the first one."""
         git = self.repositories[name]
         tip, *_, first = git.rev_list()
         late = git.commit(
@@ -85,7 +85,7 @@ class World:
 
 
 def loaded(database: Warehouse) -> Commits:
-    """Return what the tables hold."""
+    """Return what the tables contain."""
     commits: Commits = {}
     for name, commit, on_default_branch in database.query(LOADED):
         commits.setdefault(name, {})
@@ -119,7 +119,7 @@ def _weekly(git: GitRepository, count: int) -> list[str]:
 
 
 def copied(directories: list[Path], root: Path) -> World:
-    """Copy the refs of each ``PROJECT/repository``, bare or not, and borrow its objects."""
+    """Copy the refs of each ``PROJECT/repository``, bare or not; the copy uses its objects."""
     for directory in directories:
         for name in ("HEAD", ".git/HEAD"):
             for head in directory.resolve().glob(f"*/*/{name}"):

@@ -1,1 +1,4 @@
-"""Worlds drawn at random: whatever happens to them, what is emitted equals ``git rev-list``."""
+"""Random worlds and random answers: the tap must emit the commits that ``git rev-list`` lists.
+
+A world is a server whose repositories change while the tap reads them.
+"""

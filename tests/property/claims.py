@@ -1,15 +1,15 @@
 """What must hold of the tap's messages, whatever a world does.
 
-* At **every** message that a target could have taken last the state before it tells whence the
-  commits are, so that the next run can put their flags right; and what the head in it leads to is
-  there.
-* In a run that nothing disturbs the new and the removed commits are emitted, each once.
-* After a complete run what is on the default branch is what ``git rev-list`` says.
+* A run may be killed after **any** message. Every commit written so far is then reachable from a
+  commit in the last state, so that the next run can correct its flag; and every commit reachable
+  from the head in that state has been written.
+* In an undisturbed run, new and removed commits are emitted, each exactly once.
+* After a complete run, the commits on the default branch are those of ``git rev-list``.
 
-One limit is known, and is drawn here as narrowly as can be. Where a former head, or the end of a
-range that was begun, was collected, the server cannot tell what it led to. Commits that only it led
-to may stay on the default branch in the target; the run has to warn, and nothing that
-``git rev-list`` says may miss.
+There is one known limit, and the checks allow for it as narrowly as possible. If a former head, or
+the end of a range whose reading was interrupted, has been garbage-collected, the server no longer
+knows what was reachable from it. Commits that were reachable only from there may stay on the
+default branch in the target; the run has to warn, and no commit of ``git rev-list`` may be missing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ RESTARTED = "starting over"
 
 
 class Place(NamedTuple):
-    """Where the state says a repository is."""
+    """How far a repository was read, according to the state."""
 
     head: str | None = None
     until: str | None = None
@@ -54,7 +54,7 @@ class Claims:
     """A target's table, and what must be true of it and of the runs that fill it.
 
     Args:
-        histories: The repositories there are now; the caller changes the list.
+        histories: The current repositories; the caller keeps the list up to date.
     """
 
     def __init__(self, histories: list[History]) -> None:
@@ -63,16 +63,17 @@ class Claims:
         self._places = Place.all(None)
         self._present: dict[int, frozenset[str]] = {}
         self.replaced: set[int] = set()
-        """Repositories that were deleted, and whose name another one took: no 404 tells."""
+        """Ids of deleted repositories whose name another one took. No 404 shows that they were
+        deleted, so they may stay in the state."""
         self._left_over: dict[int, set[str]] = collections.defaultdict(set)
 
     def begin(self) -> None:
-        """Note how a run begins."""
+        """Remember the state and the server's commits before a run."""
         self._places = Place.all(self.table.state)
         self._present = {history.id: frozenset(history.present) for history in self._histories}
 
     def check_messages(self, output: singer.Output) -> None:
-        """Check that a kill after any message leaves a state that fits what is out."""
+        """Check that after any message, the last state fits the commits written so far."""
         by_id = {history.id: history for history in self._histories}
         table = singer.Table()
         table.take(self._taken())
@@ -93,7 +94,7 @@ class Claims:
                 )
 
     def check_emitted(self, output: singer.Output) -> None:
-        """Check that what is new and what was removed is emitted, once, and nothing else."""
+        """Check that new and removed commits are emitted exactly once, and no others."""
         for history in self._histories:
             place = self._places[history.id]
             if was_read(history, output) and place.until is None:
@@ -110,7 +111,7 @@ class Claims:
                 assert sorted(found) == _expected(history, old, new), history.name
 
     def check_table(self, output: singer.Output) -> None:
-        """Check that what is on the default branch in the target is what git says."""
+        """Check that the commits on the default branch in the target are those of git."""
         places = Place.all(self.table.state)
         known = {history.id for history in self._histories} | self.replaced
         assert set(places) <= known, "deleted, but in state"
@@ -130,7 +131,7 @@ class Claims:
             assert not extra, f"{history.name} still has {extra}"
 
     def note_limits(self, output: singer.Output) -> None:
-        """Note which commits may be wrong from now on: those of the limit, and no others."""
+        """Remember which commits may be wrong from now on because of the known limit."""
         states = [self.table.state, *output.states]
         for history in self._histories:
             ends = [end for state in states for end in Place.all(state)[history.id][:2] if end]
@@ -138,7 +139,7 @@ class Claims:
                 self._left_over[history.id] |= history.reach(*{*ends} - history.present)
 
     def _taken(self) -> Iterable[singer.Json]:
-        """Yield messages that make an equal table."""
+        """Yield messages that produce an equal table."""
         for record in self.table.commits.values():
             yield {"type": "RECORD", "stream": "commits", "record": record}
         yield {"type": "STATE", "value": self.table.state}
@@ -159,7 +160,7 @@ def _expected(history: History, old: str | None, new: str | None) -> list[tuple[
         return []
     difference = history.difference(old, new)
     expected = [(commit, True) for commit in difference.added]
-    if old not in history.reach(new):  # else the tap need not ask
+    if old not in history.reach(new):  # otherwise none was removed
         expected += [(commit, False) for commit in difference.removed]
     return sorted(expected)
 

@@ -1,4 +1,4 @@
-"""What goes wrong with one request in a world: what passes, and what lasts."""
+"""What goes wrong with single requests in a world: temporary and lasting faults, and lies."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ PASSING = [
     RESET,
     CUT,
 ]
-"""Gone when the request is tried again."""
+"""Temporary: a retry of the request succeeds."""
 
 LASTING = [
     Fault(status=404, body=b'{"errors":[{"message":"?"}]}', content_type=JSON),
     Fault(status=401, body=NOT_PERMITTED, content_type=JSON, headers={"X-AUSERNAME": "admin"}),
     Fault(status=401, body=EXPIRED, content_type=JSON),
 ]
-"""Not tried again: the repository fails, is inaccessible, or the run ends."""
+"""Not retried: the repository fails, or is inaccessible, or the run ends."""
 
 
 LIES = [
@@ -63,29 +63,30 @@ LIES = [
     WITHOUT_MIDDLE_ROW,
     WITHOUT_LAST_ROW,
 ]
-"""Wrong answers with status 200. Bitbucket is asked for what is missing once more: at most one of
-them in a run, because two could confirm each other."""
+"""Wrong answers with status 200. A run has at most one of them: the tap asks Bitbucket once more
+for what is missing, and a second lie could confirm the first."""
 
 NO_BRANCH = Fault(status=204)
-"""There is no default branch, says the server. As an answer about commits it is no page."""
+"""The server claims that there is no default branch. To a request for commits, this is not a valid
+answer."""
 
 
 def later_lies(others: list[str]) -> list[Fault]:
-    """Return the lies that are not in ``LIES``, with which worlds have failed before.
+    """Return further lies, kept out of ``LIES`` so that known seeds still draw the same worlds.
 
     Args:
-        others: ``KEY/slug`` of repositories whose commits may be sent.
+        others: ``KEY/slug`` of repositories whose commits may be sent instead of the true ones.
     """
     return [WITHOUT_PARENTS, NO_BRANCH, *map(commits_of, others)]
 
 
 def is_lie(fault: Fault) -> bool:
-    """Return whether the answer is wrong, and nothing in it says so."""
+    """Return whether a fault makes an answer wrong without making it an error."""
     return fault.kind == "replace" or fault.status == NO_BRANCH.status
 
 
 class Nth:
-    """Matches one request about a repository: the first is 1."""
+    """Matches the n-th request about a repository, counted from 1, and no other."""
 
     def __init__(self, name: str, number: int) -> None:
         self._name = name

@@ -1,7 +1,7 @@
-"""One repository of a world: real git, changed at random, and a memory of all it ever held.
+"""One repository of a world: real git, changed at random, and a record of every commit it ever had.
 
-Knows git and its own past; nothing of the server or the tap. After a ``gc`` git itself cannot
-tell any more what a collected commit led to: the memory can.
+After a ``gc``, git no longer knows what was reachable from a collected commit; the record does.
+This module knows nothing of the server or the tap.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ if TYPE_CHECKING:
 
 YEAR = 365 * 24 * 3600  # seconds
 BRANCHES = ("main", "trunk", "release/1.x")
-SIDE = "side"  # what others push; commits reachable only from it may be collected
+SIDE = "side"  # the branch to which new commits are written first
 
 
 class Difference(NamedTuple):
-    """What git lists between two commits.
+    """The commits that a run has to emit when the head moves from an old to a new commit.
 
     Attributes:
-        added: Reached by the new, not by the old; git may list more that the new reaches.
-        removed: Reached by the old, not by the new. Git may list more, because it goes by dates and
-            gives up after a few commits whose clocks were wrong; the tap must not believe it.
+        added: Reachable from the new, but not from the old. If clocks were wrong, git may list more
+            commits that are reachable from the new, and these are included.
+        removed: Reachable from the old, but not from the new. Git may list more, because it goes by
+            dates and gives up after a few wrong ones; the tap must not believe it.
     """
 
     added: frozenset[str]
@@ -40,8 +41,8 @@ class History:
 
     Attributes:
         present: The commits that the server has, reachable or not.
-        branches: Their tips, by name.
-        skewed: Whether clocks are wrong by years.
+        branches: The id of the tip of each branch, by name.
+        skewed: Whether the dates of some commits are wrong by years.
     """
 
     def __init__(self, git: GitRepository, repository_id: int, *, skewed: bool = False) -> None:
@@ -65,7 +66,7 @@ class History:
         return self.branches.get(self.default)
 
     def reach(self, *commits: str | None) -> frozenset[str]:
-        """Return the commits that these lead to, and these: gone ones, too."""
+        """Return these commits and all reachable from them, even if they were collected."""
         return frozenset().union(*(self._reached(commit) for commit in commits if commit))
 
     def _reached(self, commit: str) -> frozenset[str]:
@@ -88,13 +89,13 @@ class History:
         return fork
 
     def change(self, random: Random, changes: Iterable[Change] | None = None) -> str:
-        """Let one of the changes happen, all of them if None; return its name."""
+        """Make one change, drawn from ``changes`` or else ``CHANGES``, and return its name."""
         change = random.choice(list(changes or CHANGES))
         change(self, random)
         return change.__name__
 
     def difference(self, old: str | None, new: str | None) -> Difference:
-        """Return what the tap has to find between two commits."""
+        """Return what the tap has to emit when the head moves from ``old`` to ``new``."""
         reached, former = self.reach(new), self.reach(old)
         exact = Difference(reached - former, former - reached)
         if not self.skewed or not {old, new} <= self.present:
@@ -110,7 +111,7 @@ class History:
         self._move(self._line(random, self.tip))
 
     def merge_late(self, random: Random) -> None:
-        """Merge a branch that began anywhere, or nowhere, with dates of any age."""
+        """Merge a branch that starts at any commit, or has a root of its own if there is none."""
         side = self._line(random, self._any(random))
         self._move(self._commit(random, [*filter(None, [self.tip]), side]))
 
@@ -130,7 +131,7 @@ class History:
             self._move(random.choice(self._ordered(self.reach(self.tip))))
 
     def rewrite(self, random: Random) -> None:
-        """Force push other commits from some ancestor on."""
+        """Force push new commits on top of some ancestor."""
         if self.tip:
             self._move(self._line(random, random.choice(self._ordered(self.reach(self.tip)))))
 
@@ -139,13 +140,13 @@ class History:
         self._move(self._line(random, None))
 
     def come_back(self, random: Random) -> None:
-        """Force the branch to where it, or another, was before."""
+        """Force the default branch to where it, or an earlier default branch, once was."""
         former = [commit for commit in self._former if commit in self.present]
         if former:
             self._move(random.choice(former))
 
     def switch(self, random: Random) -> None:
-        """Make another branch the default one; it may not exist."""
+        """Change the default branch at random; the new one may not exist."""
         self.default = random.choice(BRANCHES)
         if self.default not in self.branches and random.randrange(2) and (to := self._any(random)):
             self._move(to)
@@ -161,18 +162,18 @@ class History:
             self._drop(branch)
 
     def collect(self, _: Random) -> None:
-        """Collect what no branch leads to."""
+        """Garbage-collect what is not reachable from a branch."""
         self.git.gc()
         self.present = set(self.reach(*self.branches.values()))
 
     def vanish(self, random: Random) -> None:
-        """Force the branch back, or elsewhere, and collect what it led to."""
+        """Force push, delete all other branches, and collect what is no longer reachable."""
         random.choice([History.rewind, History.come_back, History.replace])(self, random)
         for branch in set(self.branches) - {self.default}:
             self._drop(branch)
         self.collect(random)
 
-    # How.
+    # Helpers.
 
     def _line(self, random: Random, base: str | None) -> str:
         """Push a few commits in a row on the side branch; return the last."""
@@ -207,7 +208,7 @@ class History:
         return random.choice(self._ordered(self.present)) if self.present else None
 
     def _ordered(self, commits: Iterable[str]) -> list[str]:
-        """Return commits in the order they were made: a draw must not hang on their ids."""
+        """Return commits in the order of creation, so that a draw does not depend on their ids."""
         wanted = set(commits)
         return [commit for commit in self._parents if commit in wanted]
 

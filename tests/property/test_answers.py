@@ -1,8 +1,8 @@
-"""Answers spoilt at random: records that fit their schemas, or an end with a code.
+"""Answers corrupted at random: the tap emits records that fit their schemas, or an error code.
 
 Takes the true answers of a small server and changes them: types, missing and doubled parts, huge
-and nested values, cuts, foreign bytes, statuses, headers. Never may a traceback, a record that does
-not fit, or a run without an end come of it. For more than a quick look::
+and nested values, cuts, foreign bytes, statuses, headers. Whatever is changed, the tap must not
+print a traceback, emit a record that does not fit, or run forever. For more than a quick check::
 
     ANSWERS=10000 uv run pytest tests/property/test_answers.py
 """
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ANSWERS = int(os.environ.get("ANSWERS", "0"))
-LONGEST = 20  # seconds of a run
+LONGEST = 20  # seconds that a run may take
 CODES = {
     "basic_auth_disabled",
     "captcha_required",
@@ -88,7 +88,7 @@ HEADERS = st.dictionaries(
 
 
 class Edit(NamedTuple):
-    """One change of JSON: where, counted through all its parts, and to what."""
+    """One change of JSON: the number of the part to change, the kind of change, and a value."""
 
     place: int
     kind: str
@@ -97,7 +97,7 @@ class Edit(NamedTuple):
 
 @dataclass
 class Lie:
-    """How one answer is spoilt; what is None stays as it is."""
+    """How one answer is corrupted; what is None is not changed."""
 
     answer: int
     edits: list[Edit]
@@ -174,7 +174,7 @@ def spoilt(body: bytes, lie: Lie) -> bytes:
 
 def apply(edit: Edit, tree: list[Any]) -> None:
     places = list(parts(tree))
-    if not places:  # all is dropped already
+    if not places:  # earlier edits have dropped everything
         return
     holder, key = places[edit.place % len(places)]
     if edit.kind == "drop":
@@ -188,7 +188,7 @@ def apply(edit: Edit, tree: list[Any]) -> None:
 
 
 def parts(holder: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield each place of a value: what holds it, and its key there."""
+    """Yield each part of a value, at any depth, as its container and its key there."""
     keys = range(len(holder)) if isinstance(holder, list) else list(holder)
     for key in keys:
         yield holder, key
@@ -197,7 +197,7 @@ def parts(holder: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def fault(answers: dict[str, bytes], lie: Lie) -> Fault:
-    """Return what puts a spoilt answer in the place of the true one, each time."""
+    """Return the fault that always sends a corrupted answer instead of the true one."""
     target, body = list(answers.items())[lie.answer % len(answers)]
     status = lie.status or (200 if body else 204)
     there = f"^{re.escape(target)}$"
@@ -231,7 +231,7 @@ def assert_fits(output: singer.Output) -> None:
 
 @settings(
     max_examples=ANSWERS or 120,
-    derandomize=not ANSWERS,  # the same in every quick look
+    derandomize=not ANSWERS,  # the same in every quick check
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -1,4 +1,4 @@
-"""What the tap emits equals ``git rev-list``, whatever happens: a few worlds of the many.
+"""Whatever happens, the tap emits the commits of ``git rev-list``: a small sample of worlds.
 
 ``python -m tests.property --worlds 1000 --seed 1`` draws more.
 """
@@ -29,7 +29,7 @@ FAILED_ONCE = {
 
 
 def live(random: Random) -> World:
-    """Let a world live for a few runs."""
+    """Create a world, let it change during a few runs, and return it."""
     with TemporaryDirectory() as root, World(Path(root, "git"), random) as world:
         world.live(random.randint(2, 4))
     return world

@@ -1,7 +1,7 @@
 """Worlds: a server whose repositories change between runs and while they are read.
 
-A world is drawn from a ``Random``: one of hypothesis, which can make a failing world smaller, or
-one with a seed. ``claims`` says what must hold after each run.
+A world is drawn from a ``Random``: either that of hypothesis, which can make a failing world
+smaller, or one with a seed. ``claims`` says what must hold after each run.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ MISLED = "commit dates out of order"
 
 
 class QuickTap(TapBitbucketDC):
-    """The tap, but it does not sleep before it tries again."""
+    """The tap, except that it does not sleep before a retry."""
 
     def open_run(self, **_: Any) -> AbstractContextManager[Sync]:
         throttle = Throttle(self.config["concurrency"], sleep=lambda _: None)
@@ -48,16 +48,16 @@ class QuickTap(TapBitbucketDC):
 
 
 class Plan(NamedTuple):
-    """What happens in one run: drawn before it, so that threads change nothing.
+    """What happens in one run. It is drawn before the run, so that threads cannot influence it.
 
     Attributes:
-        settings: Of the tap.
-        flush_bytes: How many bytes of records the tap writes at once.
-        changes: By repository and number of the request: the change, and a seed for it.
+        settings: Settings of the tap.
+        flush_bytes: How many bytes of records the tap collects before it writes them.
+        changes: The change of a repository, with a seed for it, by the repository's id and the
+            number of the request about it.
         faults: What goes wrong.
-        cut: The part of the messages, in percent, that reaches the target before ``kill -9``;
-            None: all.
-        batch_size: How many records a file has at most; None: there are no files.
+        cut: How many percent of the messages reach the target before ``kill -9``; None for all.
+        batch_size: The largest number of records in a BATCH file; None for RECORD messages.
     """
 
     settings: dict[str, Any]
@@ -69,7 +69,7 @@ class Plan(NamedTuple):
 
     @property
     def may_fail(self) -> bool:
-        """Whether exit 1, or a repository left out, is no surprise."""
+        """Whether the run may exit with 1 or leave out a repository."""
         lasting = any(fault.status in {401, 404} for fault in self.faults)
         return self.collects or self.lies or lasting
 
@@ -86,7 +86,7 @@ class World:
     """A server whose repositories change, a target, and the tap between them.
 
     Attributes:
-        counts: How often what happened.
+        counts: How many runs, changes, faults and so on there were, by name.
     """
 
     def __init__(self, root: Path, random: Random) -> None:
@@ -110,7 +110,7 @@ class World:
         self.bitbucket.__exit__(*error)
 
     def live(self, runs: int) -> None:
-        """Let the world change and the tap run, in turns; two undisturbed runs are the last."""
+        """Let the world change and the tap run, in turn; then run the tap twice, undisturbed."""
         for _ in range(runs):
             self._go_on()
             self.run(self._plan())
@@ -136,7 +136,7 @@ class World:
             self._rearrange(self._random.choice(self.histories))
 
     def _rearrange(self, history: History) -> None:
-        """Rename or move a repository, delete and make it anew, or fork it."""
+        """Move a repository, replace it by another one with its name, or fork it."""
         path, old = f"P{self._random.randint(1, 3)}/n{next(self._ids)}", history.name
         happens = self._random.choice(["move", "move and replace", "delete and replace", "fork"])
         self.counts[happens] += 1
@@ -167,7 +167,7 @@ class World:
                 changes[history.id, random.randint(1, 6)] = change, seed
         faults = self._faults() if random.randrange(3) == 0 else []
         cut = random.randint(0, 100) if random.randrange(3) == 0 else None
-        # Not drawn anew: a seed that failed once must bring back the same world.
+        # Derived, not drawn: a seed that failed before must still produce the same world.
         files = sum(settings.values()) % 3 == 0
         batch_size = (1, 3, 10, 1000)[settings["concurrency"] % 4] if files else None
         return Plan(settings, flush_bytes, changes, faults, cut, batch_size)
@@ -178,7 +178,7 @@ class World:
         drawn = [random.choice(kinds) for _ in range(random.randint(1, RETRIES))]
         if random.randrange(2):
             lie = random.choice(LIES)
-            if len(drawn) >= RETRIES - 1:  # not drawn anew, as above
+            if len(drawn) >= RETRIES - 1:  # derived, not drawn, as above
                 later = later_lies([history.name for history in self.histories])
                 lie = later[sum(history.id for history in self.histories) % len(later)]
             drawn.append(lie)
@@ -255,7 +255,7 @@ class _Hook:
                     self._change(history)
 
     def end(self) -> None:
-        """Let nothing happen any more: pages asked for in advance may come after the run."""
+        """Make no more changes: requests that were sent ahead may arrive after the run."""
         with self._lock:
             self._histories = []
 
@@ -269,7 +269,7 @@ class _Hook:
 
 @contextlib.contextmanager
 def flushing(size: int) -> Iterator[None]:
-    """Have the tap write what it has as soon as it is so many bytes."""
+    """Make the tap write its records as soon as they are ``size`` bytes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(writer, "LEAST_BYTES", size)
         patch.setattr(writer, "TIMES_STATE", 0)

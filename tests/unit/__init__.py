@@ -1,1 +1,1 @@
-"""Claims about single modules; no sockets."""
+"""Tests of single modules, without sockets."""

@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
     except errors.BitbucketError as error:
         logger.error("%s", error)  # noqa: TRY400 no traceback
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # its last flush
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for its last flush
         logger.error("Standard output was closed")  # noqa: TRY400
     return 1
 
@@ -74,7 +74,7 @@ def _config(files: list[str]) -> Mapping[str, Any]:
     try:
         given = TapBitbucketDC.cb_config(None, None, tuple(files))
         return TapBitbucketDC(config=given.config, parse_env_config=given.parse_env).config
-    except ValueError:  # the SDK's, about a variable; its message contains the value
+    except ValueError:  # from the SDK, for a variable; its message contains the value
         msg = "One of the TAP_BITBUCKET_DC_* environment variables has a value of the wrong type."
         raise errors.ConfigError(msg) from None
     finally:
@@ -83,7 +83,7 @@ def _config(files: list[str]) -> Mapping[str, Any]:
 
 @contextlib.contextmanager
 def _stopping_at_once() -> Iterator[None]:
-    """End the process at a signal, without waiting for requests: nothing is half written."""
+    """End the process at a signal without waiting for requests, which is safe: it only reads."""
 
     def stop(number: int, _: object) -> None:
         logger.error("Stopped by %s", signal.Signals(number).name)
@@ -114,7 +114,7 @@ def _tables(dsn: str, schema: str) -> Iterator[Tables]:
     """Yield the content of the tables.
 
     Raises:
-        FatalError: The database cannot be reached: ``unreachable``.
+        FatalError: The database cannot be reached (code ``unreachable``).
         ConfigError: A table is missing, or the connection string is wrong.
     """
     import psycopg  # noqa: PLC0415 not needed for rows
@@ -136,7 +136,7 @@ def _rows(commits: str, branches: str | None) -> Rows:
     """Return the rows in files.
 
     Raises:
-        ConfigError: A file cannot be read, or a line is not such a row.
+        ConfigError: A file cannot be read, or a line is not a valid row.
     """
     try:
         with contextlib.ExitStack() as files:

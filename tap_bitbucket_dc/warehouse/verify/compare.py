@@ -1,6 +1,6 @@
 """Compares what was loaded with Bitbucket itself.
 
-Bitbucket is asked about the head that was loaded, so commits pushed since then are no difference.
+Bitbucket is asked about the head that was loaded, so commits pushed since do not count as missing.
 One request shows how many commits are reachable from it. The ids of all commits are read only if
 that number differs or cannot be used.
 
@@ -63,7 +63,9 @@ class Finding(NamedTuple):
     inaccessible: bool = False
     """Whether it was inaccessible when it was loaded."""
     excluded: bool = False
-    """Whether the filters exclude it, which is known only from its answer."""
+    """Whether it does not count: its current name shows that the filters exclude it, or it
+    disappeared during the run and had never been loaded.
+    """
 
 
 class Verification:
@@ -82,7 +84,7 @@ class Verification:
 
         Args:
             config: The settings of the tap, with their defaults.
-            loaded: What is compared.
+            loaded: What was loaded.
             every_id: Whether all ids are read, even where the number of commits is equal.
             allow_gone: Whether deleted repositories are named, but count as equal.
             on_difference: Called with each difference as soon as it is found.
@@ -142,7 +144,10 @@ class Verification:
                 yield Pair(None, each)
 
     def _is_unseen(self, held: Held) -> bool:
-        """Return whether a repository that is not read would be, if it still existed."""
+        """Return whether a repository was not listed, although the filters and the shard allow it.
+
+        If its name is unknown, that is only certain without filters.
+        """
         if self._crawl.listing.has_seen(held.id) or not self._filters.shard(held.id):
             return False
         if held.name is None:  # filters need a name
@@ -178,7 +183,7 @@ class Verification:
         return self._filters.project(repository.path_key) and self._filters.repository(repository)
 
     def _head(self, repository: Repository) -> str | None:
-        """Return the head that the server has now, None without a default branch."""
+        """Return the head that the server has now; None if there is no default branch."""
         try:
             branch = self._client.default_branch(repository)
         except errors.NoDefaultBranchError:
@@ -229,7 +234,7 @@ class Verification:
         return Finding(Difference(pair.name, pair.held.id, "gone", why))
 
     def _note(self, pair: Pair, findings: Iterator[Finding]) -> None:
-        """Add what was found to the result; failures stop no other repository."""
+        """Add what was found to the result; a failure does not affect other repositories."""
         result, name = self.result, pair.name
         try:
             for finding in findings:
@@ -269,7 +274,7 @@ def _not_loaded(repository: Repository, held: Held | None) -> Finding:
 
 
 def _place(name: str) -> tuple[str, str]:
-    """Return project key and slug as they appear in URLs."""
+    """Split ``KEY/slug`` into project key and slug as they appear in URLs."""
     key, _, slug = name.partition("/")
     return (key.lower() if key.startswith("~") else key), slug
 

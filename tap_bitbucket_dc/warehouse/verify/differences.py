@@ -22,13 +22,17 @@ class Difference(NamedTuple):
     """``KEY/slug``."""
     repository_id: int
     kind: str
-    """``commits``, ``not_loaded``, ``gone`` or ``rewritten``."""
+    """``commits``: the ids of its commits differ.
+    ``not_loaded``: the repository or its default branch has no row.
+    ``gone``: it has rows, but Bitbucket no longer has it, or lists it no longer.
+    ``rewritten``: Bitbucket no longer has the loaded head.
+    """
     why: str = ""
-    """The reason as text, unless commits differ."""
+    """The reason as text; empty if ``kind`` is ``commits``."""
     missing: tuple[str, ...] = ()
     """Ids of commits on the default branch that no row marks as such, newest first."""
     too_many: tuple[str, ...] = ()
-    """Ids of rows that claim to be on the default branch, but are not."""
+    """Ids of commits that a row marks as on the default branch, although they are not."""
     marked: frozenset[str] = frozenset()
     """Missing ids that have a row whose ``on_default_branch`` is false."""
 
@@ -71,24 +75,24 @@ class Result:
     """What one run has found so far."""
 
     allow_gone: bool = False
-    """Whether it may be equal although repositories were deleted in Bitbucket."""
+    """Whether differences of the kind ``gone`` do not count."""
     repositories: int = 0
-    """Repositories that were compared, those that differ included."""
+    """Repositories that were compared, including those that differ."""
     commits: int = 0
     """Commits reachable from their default branches in Bitbucket."""
     seconds: float = 0.0
     requests: int = 0
     differences: list[Difference] = field(default_factory=list)
     inaccessible: list[str] = field(default_factory=list)
-    """Not compared: no permission now, or none when they were loaded."""
+    """Repositories that could not be compared: inaccessible now, or when they were loaded."""
     failed: list[str] = field(default_factory=list)
-    """Not compared, because of errors."""
+    """Repositories that could not be compared because of errors."""
     is_complete: bool = False
     """Whether the run finished without an error."""
 
     @property
     def is_equal(self) -> bool:
-        """Whether everything was compared and is the same; what is inaccessible does not count."""
+        """Whether everything was compared and is equal; inaccessible repositories do not count."""
         return self.is_complete and not self._counting
 
     @property

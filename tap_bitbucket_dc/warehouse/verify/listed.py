@@ -1,4 +1,4 @@
-"""The commits that Bitbucket lists, proven complete by their own graph."""
+"""Reads the commits that Bitbucket lists, and checks by their parents that none is missing."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def listed(
     """Return the ids of all commits reachable from a head, newest first.
 
     Args:
-        client: Where to read.
-        repository: With its project.
+        client: The client to read them with.
+        repository: The repository.
         head: A commit id.
         start: The start date in milliseconds since 1970, None if there is none.
         ahead: How pages are requested in parallel.
@@ -29,8 +29,8 @@ def listed(
         For each id, whether the commit is not older than the start date.
 
     Raises:
-        NoSuchCommitError: The head is not in the repository, or not any more.
-        SkippableError: Commits that others name as parents are missing in the answers, even
+        NoSuchCommitError: The head is not, or no longer, in the repository.
+        SkippableError: Commits that others name as parents are missing from the answers, even
             after a second attempt.
     """
     for _ in range(TRIES):

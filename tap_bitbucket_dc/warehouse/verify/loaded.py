@@ -1,6 +1,7 @@
-"""What was loaded: repositories with their heads, and their commits. Does not know Bitbucket.
+"""Reads what was loaded: repositories with their heads, and their commits.
 
-It is read from the tables in PostgreSQL, or from rows as CSV or JSON lines.
+The source is either the tables in PostgreSQL, or rows as CSV or JSON lines. This module does not
+know Bitbucket.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ select id, coalesce(
   full join (select repository_id::bigint as id, project_key, repository_slug, status, latest_commit
                from default_branches) as b using (id)
   full join commit using (id)"""
-# There is no such table if only some streams are selected.
+# Replaces the table repositories, which does not exist if its stream is not selected.
 NO_REPOSITORIES = "(values (null, null, null)) as none (id, project_key, slug) where false"
 PARENTS = """\
 select attname from pg_attribute
@@ -77,13 +78,13 @@ class Held(NamedTuple):
     name: str | None = None
     """``KEY/slug`` when it was loaded, None if the rows do not say."""
     status: str | None = None
-    """Of its default branch; None if there is no row of it."""
+    """Status of its default branch; None if the default branch has no row."""
     head: str | None = None
     """The commit that the default branch pointed to when it was loaded."""
     commits: int = 0
     """Number of rows with ``on_default_branch`` true."""
     listed: bool = True
-    """Whether there is a row of the repository itself."""
+    """False if the table ``repositories`` exists and has no row for it."""
     complete: bool = True
     """False if the head, or a parent of a commit, is known to be missing."""
 
@@ -105,13 +106,13 @@ class Tables:
     has_branches = True
 
     def __init__(self, connection: psycopg.Connection) -> None:
-        """Count the commits of all repositories, as they are now.
+        """Start a snapshot of the tables, and count the commits of all repositories in it.
 
         Raises:
             psycopg.Error: A table or column is missing.
         """
         self._connection = connection
-        self._lock = threading.Lock()  # one snapshot is one connection
+        self._lock = threading.Lock()  # threads share the connection, as it has the snapshot
         connection.execute("set idle_in_transaction_session_timeout = 0")
         connection.execute("set jit = off")
         connection.execute("set work_mem = '128MB'")
@@ -129,7 +130,7 @@ class Tables:
 
     def ids(self, repository_id: int) -> Mapping[str, bool]:
         """Return the ids of a repository's commits, with their ``on_default_branch``."""
-        with self._lock:  # as text, the number fits a column of any type, and its index
+        with self._lock:  # as text, the id fits a column of any type, and uses its index
             return dict(self._connection.execute(IDS, [str(repository_id)]).fetchall())
 
 
@@ -149,7 +150,7 @@ class Rows:
                 None if it is not known which heads were loaded.
 
         Raises:
-            RowsError: A line is not such a row.
+            RowsError: A line is not a valid row.
         """
         self.has_branches = branches is not None
         self._ids: dict[int, dict[str, bool]] = {}

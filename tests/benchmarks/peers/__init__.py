@@ -1,4 +1,4 @@
-"""What one would use instead of the tap, each set up as its documentation shows.
+"""Alternatives to the tap, each set up as its documentation shows, and bare loops as the limit.
 
-They run as commands of their own, in environments of their own.
+Each runs as a command of its own; dlt and airbyte-cdk have environments of their own.
 """

@@ -1,4 +1,4 @@
-"""The limit: the requests of a sync one after the other, each answer parsed, no more.
+"""The limit: sends the requests of a sync one after the other, parses each answer, and no more.
 
 ``python bare_loop.py URL json|msgspec``, needs ``requests`` and ``msgspec``.
 """

@@ -1,4 +1,4 @@
-"""The same reading with dlt's ``rest_api`` source, as its documentation shows it.
+"""Reads the same with dlt's ``rest_api`` source, set up as its documentation shows.
 
 ``python dlt_rest_api.py URL extract|files|append|merge DIRECTORY [DSN SCHEMA]``; runs in
 an environment with ``dlt[postgres]``.
@@ -74,7 +74,7 @@ def source(base_url: str, write_disposition: str = "append") -> Any:
 
 
 def extract(base_url: str) -> int:
-    """Take all rows, and do nothing with them; return how many commits there are."""
+    """Read all rows without loading them; return how many commits there are."""
     return sum("parents" in row for row in source(base_url))
 
 
@@ -90,11 +90,11 @@ def into_postgres(base_url: str, how: str, directory: Path, dsn: str, schema: st
     """Load all rows into PostgreSQL; return how many commits there were.
 
     Args:
-        base_url: Of the server.
+        base_url: The URL of the server.
         how: ``append``, or ``merge`` by key.
         directory: Where dlt keeps its state.
-        dsn: Of the database.
-        schema: Of the tables.
+        dsn: The connection string of the database.
+        schema: The schema of the tables.
     """
     database = dlt.destinations.postgres(dsn)
     pipeline = dlt.pipeline(

@@ -1,4 +1,4 @@
-"""A tap as singer-sdk's template and tutorials make it, with the streams of ours.
+"""A tap as singer-sdk's template and tutorials make it, with the same four streams.
 
 ``python -m tests.benchmarks.peers.naive --config config.json``
 """
