@@ -268,7 +268,7 @@ def test_a_start_or_limit_out_of_range_is_refused(
     assert get(bitbucket, "/projects", **query).status_code == 400
 
 
-def test_hidden_rows_count_in_pages(bitbucket: Bitbucket, tmp_path: Path) -> None:
+def test_hidden_rows_count_in_the_next_start(bitbucket: Bitbucket, tmp_path: Path) -> None:
     for key in ("AAA", "BBB", "CCC", "DDD", "ZZZ"):
         GitRepository(tmp_path / key / "ledger")
     bitbucket.hidden = {"BBB", "PAY", "ZZZ"}
