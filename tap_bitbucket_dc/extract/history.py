@@ -217,7 +217,7 @@ class History:
                 removed.commits.extend(commits)
         return removed
 
-    def gone(self, removed: Removed, reachable: Ancestry) -> Iterator[list[Commit]]:
+    def unreachable(self, removed: Removed, reachable: Ancestry) -> Iterator[list[Commit]]:
         """Yield the commits that were removed, and none that is reachable from the new head.
 
         Wrong dates mislead git (see ``Ancestry``). At any sign of them, the whole history of the

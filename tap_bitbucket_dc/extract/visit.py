@@ -253,7 +253,7 @@ class Visit:
             removed = self._removed(old, until, seen)
             if removed is None or old not in removed.seen:
                 raise self._history.incomplete({old})
-        for commits in self._history.gone(removed, seen):
+        for commits in self._history.unreachable(removed, seen):
             yield self._page(commits, on_default_branch=False)
 
     def _removed(self, old: str, new: str, reachable: Ancestry) -> Removed | None:
