@@ -1,4 +1,4 @@
-"""Keeps the content of a real server's answers out of what ``test_api`` prints."""
+"""Fixtures of the contract tests, and what ``test_api`` may print of a real server's answers."""
 
 from __future__ import annotations
 
@@ -7,10 +7,26 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tap_bitbucket_dc import writer
 from tests.contract.shapes import LAST, difference
+from tests.contract.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+
+    from tests.conftest import Sync
+
+
+@pytest.fixture
+def target(sync: Sync) -> Target:
+    return Target(sync)
+
+
+@pytest.fixture
+def small_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the tap write every page as soon as it is read, with a STATE before it."""
+    monkeypatch.setattr(writer, "LEAST_BYTES", 1)
+    monkeypatch.setattr(writer, "TIMES_STATE", 0)
 
 
 @pytest.hookimpl(wrapper=True)

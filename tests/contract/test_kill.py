@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tap_bitbucket_dc.emulator import Bitbucket
-    from tests.conftest import Sync
     from tests.git_repository import GitRepository
 
 COMMITS = 150  # in each of three repositories
@@ -67,11 +66,6 @@ def whole_lines(output: bytes) -> list[singer.Json]:
     """Return the messages in complete lines."""
     whole = output[: output.rfind(b"\n") + 1]
     return [json.loads(line) for line in whole.splitlines()]
-
-
-@pytest.fixture
-def target(sync: Sync) -> Target:
-    return Target(sync)
 
 
 @pytest.fixture

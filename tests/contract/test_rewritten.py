@@ -33,18 +33,6 @@ def ledger(repository: Callable[[str], GitRepository]) -> GitRepository:
     return repository("PAY/ledger").facts(id=12)
 
 
-@pytest.fixture
-def target(sync: Sync) -> Target:
-    return Target(sync)
-
-
-@pytest.fixture
-def small_writes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the tap write every page as soon as it is read, with a STATE before it."""
-    monkeypatch.setattr(writer, "LEAST_BYTES", 1)
-    monkeypatch.setattr(writer, "TIMES_STATE", 0)
-
-
 def commits_asked(bitbucket: Bitbucket) -> list[dict[str, str]]:
     """Return the queries of the requests for commits, without start and limit."""
     return [

@@ -36,18 +36,6 @@ def ledger(repository: Callable[[str], GitRepository]) -> GitRepository:
     return repository("PAY/ledger").facts(id=12)
 
 
-@pytest.fixture
-def target(sync: Sync) -> Target:
-    return Target(sync)
-
-
-@pytest.fixture
-def small_writes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the tap write every page as soon as it is read, with a STATE before it."""
-    monkeypatch.setattr(writer, "LEAST_BYTES", 1)
-    monkeypatch.setattr(writer, "TIMES_STATE", 0)
-
-
 def starts(bitbucket: Bitbucket) -> list[int]:
     """Return the ``start`` of each page of commits that was requested."""
     asked = [r.query for r in bitbucket.requests if r.path.endswith("/ledger/commits")]

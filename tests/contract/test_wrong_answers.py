@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tap_bitbucket_dc import writer
 from tap_bitbucket_dc.emulator import (
     EMPTY_PAGE,
     LAST_TOO_EARLY,
@@ -50,11 +49,6 @@ LIES = {
     "page 1 again, as the last": START_IGNORED_AND_LAST.on(SECOND_PAGE),
     "a row without parents": WITHOUT_PARENTS.on(FIRST_PAGE),
 }
-
-
-@pytest.fixture
-def target(sync: Sync) -> Target:
-    return Target(sync)
 
 
 @pytest.fixture
@@ -366,13 +360,6 @@ def test_a_full_table_run_after_a_rewrite_is_complete_despite_a_lie(
 
 
 # A first read that another run continues.
-
-
-@pytest.fixture
-def small_writes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the tap write every page as soon as it is read, with a STATE before it."""
-    monkeypatch.setattr(writer, "LEAST_BYTES", 1)
-    monkeypatch.setattr(writer, "TIMES_STATE", 0)
 
 
 @pytest.mark.usefixtures("small_writes")
