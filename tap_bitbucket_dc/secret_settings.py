@@ -51,7 +51,7 @@ def require_seed(config: Mapping[str, Any]) -> None:
         return
     seed = (config.get(MAP_VALUES) or {}).get(SEED)
     if not isinstance(seed, str) or not seed.strip():
-        msg = f"`{MAPS}` use `{SEED}`, but `{MAP_VALUES}` does not set it to a string."
+        msg = f"`{MAPS}` uses `{SEED}`, but `{MAP_VALUES}` does not set it to a string."
         remedy = f'Set `{MAP_VALUES}` to {{"{SEED}": "a long secret"}}.'
         raise ConfigError(msg, remedy=remedy)
 

@@ -29,7 +29,7 @@ SHORT = {"shard": "shard_index", "shards": "shard_count"}
 """Wrong names that are less alike, but too consequential to be overlooked."""
 
 DECLARE = (
-    "Declare it under `settings` of the plugin in meltano.yml. The tap's plugin file, which "
+    "Declare it under the plugin's `settings` in meltano.yml. The tap's plugin file, which "
     "`meltano add --from-ref` reads, declares all settings."
 )
 GIVE = "To read environment variables, add `--config ENV`; otherwise use the configuration file."

@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("tap-bitbucket-dc")
 
-TRUST = "Set `ca_bundle` to a file with your company's CA certificates."
+TRUST = (
+    "Set `ca_bundle` to a file with your company's CA certificates. A certificate that is expired, "
+    "or for another host, has to be replaced by the server's administrator."
+)
 CHECK_TLS = "Check that the port speaks TLS, and whether it requires a `client_certificate`."
 
 _REST = re.compile(r"/+(rest(/+api(/+(1\.0|latest))?)?)?/*$")

@@ -53,7 +53,7 @@ class BitbucketError(Exception):
     """
 
     code = "unexpected_answer"
-    remedy = "Try again; if the error persists, look at what the server returns for this URL."
+    remedy = "Try again; if the error persists, look at what the server returns."
 
     def __init__(
         self,

@@ -109,7 +109,7 @@ class Reader:
             raise refusals.refusal(answer, self.login)
         if not answer.is_json:  # such as a login or maintenance page
             kind = answer.headers.get("Content-Type") or "a response without a Content-Type"
-            what = f"{answer.url} returned {kind}, not JSON."
+            what = f"{answer.url} returned {kind} instead of JSON."
             raise answer.error(
                 SkippableError, code="not_bitbucket", remedy=NOT_BITBUCKET, what=what
             )

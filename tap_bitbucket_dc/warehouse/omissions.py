@@ -97,11 +97,11 @@ def left_out(parts: Iterable[Part], tables: Tables) -> list[str]:
     for what, table, columns in parts:
         if not tables.has(table):
             if not columns:
-                sentences.append(f"{what}, because there is no table {table}.")
+                sentences.append(f"{what}, because there is no {table} table.")
             continue
         missing = {(table, column) for column in columns if not tables.has(table, column)}
         if columns and len(missing) == len(columns) and not missing <= said:
             said |= missing
             names = f"{', '.join(columns[:-1])} or {columns[-1]}" if columns[1:] else columns[0]
-            sentences.append(f"{what}, because the table {table} has no column {names}.")
+            sentences.append(f"{what}, because the {table} table has no column {names}.")
     return sentences

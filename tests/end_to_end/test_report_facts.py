@@ -58,7 +58,7 @@ PEOPLE: dict[str, tuple[list[tuple[str, str, int | None]], int]] = {
     "different people": ([(ADA, WORK, None), ("Mary Shelley", "mary@example.com", None)], 2),
 }
 
-COMMITS = "the table commits has no column"
+COMMITS = "the commits table has no column"
 # What the report leaves out, and why; and what is not on the page.
 LEFT_OUT = {
     "no_people": (
@@ -75,11 +75,11 @@ LEFT_OUT = {
     ),
     "only_commits": (
         {
-            "Names of projects, and projects without repositories": "there is no table projects",
-            "Links to repositories, and which of them are archived": "there is no table "
-            "repositories",
-            "Branches, and which repositories are empty or inaccessible": "there is no table "
-            "default_branches",
+            "Names of projects, and projects without repositories": "there is no projects table",
+            "Links to repositories, and which of them are archived": "there is no "
+            "repositories table",
+            "Branches, and which repositories are empty or inaccessible": "there is no "
+            "default_branches table",
         },
         ["Empty, missing, inaccessible", "<th>Branch</th>", "archived"],
     ),

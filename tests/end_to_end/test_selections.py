@@ -66,13 +66,13 @@ def test_views_say_what_they_leave_out_and_why(
     database.copy("quiet", "drop table projects; alter table commits drop message, drop branch")
     main(["views", "--dsn", database.url, "--schema", "quiet"])
     assert capsys.readouterr().err.splitlines() == [
-        "Note: bitbucket_server_projects is empty, because there is no table projects.",
+        "Note: bitbucket_server_projects is empty, because there is no projects table.",
         (
-            "Note: bitbucket_server_commits.branch is null, because the table commits has no "
+            "Note: bitbucket_server_commits.branch is null, because the commits table has no "
             "column branch."
         ),
         (
-            "Note: bitbucket_server_commits.message is null, because the table commits has no "
+            "Note: bitbucket_server_commits.message is null, because the commits table has no "
             "column message."
         ),
     ]
