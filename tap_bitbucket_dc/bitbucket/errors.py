@@ -36,7 +36,7 @@ Kind = TypeVar("Kind", bound="BitbucketError")
 
 def printable(text: str) -> str:
     """Return a server's text on one line, without control characters, shortened."""
-    if not (text.isascii() and text.isprintable()):  # slow, and rarely needed
+    if not text.isprintable():  # slow, and rarely needed
         text = _CONTROLS.sub(" ", text).encode("utf-8", "replace").decode()
     text = text.strip()
     return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}…"

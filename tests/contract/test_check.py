@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 from click.testing import CliRunner
 
-from tap_bitbucket_dc.emulator import BUSY, LOGIN_PAGE, Fault, RateLimit
+from tap_bitbucket_dc.emulator import BUSY, LOGIN_PAGE, TOO_MANY, Fault
 from tap_bitbucket_dc.tap import TapBitbucketDC
 from tests import singer
 
@@ -112,13 +112,13 @@ def test_its_costs_are_those_of_a_sync(
 
 
 def test_its_time_follows_the_pace(company: Bitbucket, check: Callable[..., Told]) -> None:
-    assert "less than 1 s" in check().text
+    assert "less than 1 s" in check(concurrency=32).text
     told = check(requests_per_second=8)
     assert told.number(r"First sync: .* requests, about (\d+) s") >= 2
     company.latency = 0.1
     assert check(concurrency=1).number(r"Idle sync: .* requests, about (\d+) s") >= 1
     company.latency = 0
-    company.rate_limit = RateLimit(capacity=5, per_second=5)
+    company.faults.append(TOO_MANY.on("/commits"))
     told = check(projects=["PAY"])
     assert "slow down (429)" in told.text
     assert told.exit_code == 0
