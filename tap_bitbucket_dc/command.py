@@ -136,9 +136,11 @@ def json_file(option: str, file: IO[str] | None) -> IO[str] | None:
         if value is None:
             return None
         if not isinstance(value, dict):
-            raise errors.ConfigError(f"`{option}`: the file is not a JSON object.")
+            what = f"`{option}`: the file is not a JSON object."
+            raise errors.ConfigError(what, remedy=CHECK_FILE)
         if option == "--catalog" and not Catalog.from_dict(value):
-            raise errors.ConfigError("`--catalog`: the file has no streams.")
+            what = "`--catalog`: the file has no streams."
+            raise errors.ConfigError(what, remedy=CHECK_FILE)
         return io.StringIO(json.dumps(value))
 
 

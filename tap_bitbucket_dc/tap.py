@@ -9,7 +9,6 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
 from singer_sdk import Tap
 from singer_sdk.configuration._dict_config import parse_environment_config
 from singer_sdk.exceptions import ConfigValidationError
-from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 
 from tap_bitbucket_dc import catalogs, command, redaction, unused_settings
@@ -126,12 +125,12 @@ class TapBitbucketDC(Tap):
         # Last, because standard error may be full.
         self.logger.warning("Received %s: stopping", signal.Signals(signum).name)
 
-    @classproperty
-    def _env_var_config(cls) -> dict[str, Any]:  # noqa: N805 as in the SDK
-        cls.append_builtin_config(cls.config_jsonschema)
+    @property
+    def _env_var_config(self) -> dict[str, Any]:
+        self.append_builtin_config(self.config_jsonschema)
         found: dict[str, Any] = {}
         # One by one: the SDK does not say which of them cannot be parsed.
-        for name, schema in cls.config_jsonschema["properties"].items():
+        for name, schema in self.config_jsonschema["properties"].items():
             with command.usable(f"`{PREFIX}{name.upper()}`"):
                 found |= parse_environment_config({"properties": {name: schema}}, PREFIX)
         return found

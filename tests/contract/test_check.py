@@ -230,6 +230,7 @@ def test_a_variable_that_did_not_reach_the_tap_is_an_error(
     assert told.exit_code == 1
     assert "A sync would not work: invalid_config\n" in told.text
     assert "`ca_bundle` did not reach the tap, although `TAP_BITBUCKET_DC_CA_BUNDLE`" in told.text
+    assert "To read environment variables, add `--config ENV`" in told.text
     assert "geheim" not in told.text
     assert company.requests == []
 

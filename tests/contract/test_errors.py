@@ -9,7 +9,6 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from click.testing import CliRunner
 
 from tap_bitbucket_dc.emulator import (
     BUSY,
@@ -21,7 +20,6 @@ from tap_bitbucket_dc.emulator import (
     Fault,
     redirect,
 )
-from tap_bitbucket_dc.tap import TapBitbucketDC
 from tests import singer
 
 if TYPE_CHECKING:
@@ -436,14 +434,11 @@ def test_a_file_that_cannot_be_read_is_named_by_its_option(
     path = tmp_path / "file.json"
     if content is not None:
         path.write_bytes(content)
-    good = tmp_path / "config.json"
-    good.write_text(json.dumps(config))
-    files = (
-        [option, str(path)] if option == "--config" else ["--config", str(good), option, str(path)]
-    )
-    done = CliRunner().invoke(TapBitbucketDC.cli, files)
-    assert done.exit_code == 1
-    assert isinstance(done.exception, SystemExit), done.exception
+    output = singer.run(config, tmp_path, None, option, str(path))
+    assert output.exit_code == 1
+    assert output.code == "invalid_config"
+    assert option in output.last_line
+    assert "Traceback" not in output.log
 
 
 @pytest.mark.parametrize(
@@ -467,4 +462,6 @@ def test_a_file_of_another_shape_is_no_traceback(
     output = singer.run(config, tmp_path, None, option, str(path))
     assert output.exit_code == 1
     assert output.code == "invalid_config"
+    remedies = {"--state": "Restore the state of the last run", "--catalog": "Check its path"}
+    assert remedies[option] in output.last_line
     assert "Traceback" not in output.log

@@ -173,6 +173,16 @@ def test_a_variable_that_cannot_be_parsed_is_named(name: str, value: str) -> Non
     assert f"invalid_config: `{variable}` cannot be used: " in done.stderr.splitlines()[-1]
 
 
+def test_a_run_without_its_variables_says_how_to_read_them(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    environment = {**os.environ, "TAP_BITBUCKET_DC_BASE_URL": "https://bitbucket.example.com"}
+    done = singer.command("--config", str(tmp_path / "config.json"), env=environment)
+    assert done.returncode == 1
+    last_line = done.stderr.splitlines()[-1]
+    assert "`base_url` did not reach the tap" in last_line
+    assert last_line.endswith("add `--config ENV`; otherwise use the configuration file.")
+
+
 @pytest.mark.parametrize("value", [None, []])
 def test_an_empty_filter_is_none(sync: Sync, value: Any) -> None:
     settings = dict.fromkeys(
